@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+# Builds nearpath: BPF objects, their skeletons, nearpathd and nearpath, tests and benchmarks.
+# "make help" lists the targets; V=1 shows the commands.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+VERSION := 0.1
+
+CFLAGS  ?= -O2 -g
+CFLAGS  += -std=gnu11 -D_GNU_SOURCE -DNEARPATH_VERSION='"$(VERSION)"' -Wall -Wextra -Werror \
+	-Wno-format-truncation -MMD -MP
+CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
+MULTIARCH = $(shell $(CC) -print-multiarch)
+BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
+
+DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd
+COMMAND_LIBS := -ljansson
+
+# What the command is made of; what both share; all the rest of loader/ is the daemon's.
+COMMAND_SRC := loader/nearpath.c loader/client.c loader/out.c $(wildcard loader/cmd*.c)
+SHARED_SRC  := loader/rpc.c
+DAEMON_SRC  := $(filter-out $(COMMAND_SRC) $(SHARED_SRC),$(wildcard loader/*.c))
+DAEMON_LIB_SRC := $(filter-out loader/nearpathd.c,$(DAEMON_SRC))
+TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftests/tools/*.c))
+UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
+PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+ifeq ($(V),1)
+Q =
+say =
+else
+Q = @
+say = @printf '  %-6s %s\n' '$(1)' '$(2)';
+endif
+
+.PHONY: all deps demo check test install uninstall clean help format lint bench-packet
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
+
+# Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
+PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
+	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libcmocka-dev pkg-config iproute2 \
+	iptables ethtool procps python3 util-linux jq
+deps: ## install what nearpath needs, from Debian's packages
+	$(Q)missing=; for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+	fi
+
+demo: deps ## build, then show the same traffic over kube-proxy's rules and over nearpath
+	$(Q)$(MAKE) --no-print-directory -s all
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/demo.sh
+
+check: deps ## build, then run every test; ends with "N passed, N failed"
+	$(Q)$(MAKE) --no-print-directory -s test
+
+test: all $(UNITS) $(BUILD)/selftests/packet/run
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run.sh
+
+bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
+	$(Q)$(BUILD)/bench/packet
+
+$(BUILD)/%.bpf.o: %.bpf.c
+	$(call say,BPF,$@)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c $< -o $@
+
+$(BUILD)/skel/%.skel.h: $(BUILD)/%.stripped.o
+	$(call say,SKEL,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/tc.stripped.o: $(BUILD)/tc/tc.bpf.o
+	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
+
+$(BUILD)/xdp.stripped.o: $(BUILD)/xdp/xdp.bpf.o
+	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
+
+$(BUILD)/%.o: %.c | $(SKELS)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(BUILD)/nearpathd: $(call objects,$(DAEMON_SRC) $(SHARED_SRC))
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+$(BUILD)/nearpath: $(call objects,$(COMMAND_SRC) $(SHARED_SRC))
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(COMMAND_LIBS)
+
+# The daemon without its main, and the command without its: what tests and benchmarks link.
+$(BUILD)/libnearpath.a: $(call objects,$(DAEMON_LIB_SRC) $(filter-out loader/nearpath.c,$(COMMAND_SRC)) $(SHARED_SRC))
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/selftests/%: $(BUILD)/selftests/tools/%.o
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $< -o $@ -lbpf
+
+$(BUILD)/selftests/unit/%: $(BUILD)/selftests/unit/%.o $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS)
+
+$(BUILD)/selftests/packet/run: $(PACKETS) $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS)
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/nearpathd $(DESTDIR)$(PREFIX)/sbin/nearpathd
+	install -D -m 755 $(BUILD)/nearpath $(DESTDIR)$(PREFIX)/bin/nearpath
+	install -D -m 644 deploy/nearpathd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/nearpathd.service
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/sbin/nearpathd $(DESTDIR)$(PREFIX)/bin/nearpath \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/nearpathd.service
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format: ## clang-format all C
+	$(Q)clang-format -i $(C_FILES)
+
+lint: $(SKELS) ## clang-format (dry), cppcheck, clang-tidy, shellcheck
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+	$(Q)cppcheck -q --error-exitcode=1 --enable=warning,portability --inline-suppr \
+		--suppressions-list=.cppcheck-suppressions -Iloader -I/usr/include/uthash loader selftests bench
+	$(Q)clang-tidy --quiet $(wildcard loader/*.c) -- $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE \
+		-DNEARPATH_VERSION='""' 2>/dev/null
+	$(Q)shellcheck -x .ci/run $(shell git ls-files '*.sh')
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

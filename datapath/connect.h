@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A new connection: find the service, decide, choose a backend, make the flow. Cold path, run
+ * once a connection by the hook that sees its first packet. The includer defines np_ctx (struct
+ * __sk_buff or struct xdp_md) before.
+ */
+#ifndef NEARPATH_DATAPATH_CONNECT_H
+#define NEARPATH_DATAPATH_CONNECT_H
+
+#include "flow_new.h"
+#include "frontend.h"
+
+/* What came of it. */
+enum connect {
+	CONNECT_PASS,	/* no service, or left to the kernel */
+	CONNECT_FLOW,	/* there is a flow now: look again */
+	CONNECT_REJECT, /* refused, to be answered */
+	CONNECT_DROP,
+};
+
+static __always_inline enum connect connect_drop(__u32 hook, enum np_reason reason)
+{
+	count(hook, reason);
+	return CONNECT_DROP;
+}
+
+/* Does a socket of this host own the tuple backend -> snat:port already? */
+static __always_inline bool port_has_socket(np_ctx *ctx, const struct flow_request *r, __be16 port,
+					    int family)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 size;
+
+	if (family == NP_IPV4) {
+		t.ipv4.saddr = r->backend.v4;
+		t.ipv4.daddr = r->snat.v4;
+		t.ipv4.sport = r->backend_port;
+		t.ipv4.dport = port;
+		size = sizeof(t.ipv4);
+	} else {
+		addr_write(t.ipv6.saddr, &r->backend, NP_IPV6);
+		addr_write(t.ipv6.daddr, &r->snat, NP_IPV6);
+		t.ipv6.sport = r->backend_port;
+		t.ipv6.dport = port;
+		size = sizeof(t.ipv6);
+	}
+	if (r->tuple.protocol == IPPROTO_TCP)
+		sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+/* A port for try number i; the client's own first, where it may stay. */
+static __always_inline __be16 port_candidate(const struct flow_request *r, __u32 random, __u32 i)
+{
+	if (!i && !r->move_port && !(r->flags & NP_FLOW_TRANSLATED))
+		return SPORT(r->tuple.ports);
+	/* An odd step modulo the count visits other ports each time. */
+	random = (__u32)((__u64)random * np.snat_port_count >> 32);
+	return bpf_htons(np.snat_port_first + (random + i * 7919) % np.snat_port_count);
+}
+
+/* Find a source port under which the backend's side can name the flow. */
+static __always_inline int connect_port(np_ctx *ctx, struct np_flow *flow, __u32 number,
+					const struct flow_request *r, int family)
+{
+	__u32 random = bpf_get_prandom_u32();
+	int i;
+
+	for (i = 0; i < FLOW_PORT_TRIES; i++) {
+		__be16 port = port_candidate(r, random, i);
+
+		if (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, family))
+			continue;
+		if (!flow_name_backend_side(flow, number, r, port, family)) {
+			if (port != SPORT(r->tuple.ports) && !(r->flags & NP_FLOW_TRANSLATED))
+				count(r->hook, NP_REASON_PORT_MOVED);
+			return 0;
+		}
+		flow_unname(number, family);
+	}
+	return -EADDRINUSE;
+}
+
+/* Make the flow: record, names, publication. FORWARD comes last: with it, packets find it. */
+static __always_inline int create(np_ctx *ctx, struct flow_request *r, int family)
+{
+	struct np_flow *flow;
+	__u32 number = 0;
+	int i, rc;
+
+	if (!r)
+		return CONNECT_DROP;
+	for (i = 0; i < FLOW_CLAIM_TRIES && !number; i++)
+		number = flow_claim(r->hook, family);
+	if (!number)
+		return connect_drop(r->hook, NP_REASON_FLOWS_FULL);
+	number--;
+	flow = flow_record(number, family);
+	if (!flow)
+		return CONNECT_DROP;
+	flow_fill(flow, r, family);
+	rc = connect_port(ctx, flow, number, r, family);
+	if (rc) {
+		flow_release(flow, number, family);
+		return connect_drop(r->hook, NP_REASON_NO_SNAT_PORT);
+	}
+	rc = flow_name_insert(&r->tuple, NP_NAME_FORWARD, number, family);
+	if (rc) {
+		flow_release(flow, number, family);
+		if (rc == -ENOSPC)
+			return connect_drop(r->hook, NP_REASON_FLOWS_FULL);
+		count(r->hook, NP_REASON_RACE_LOST);
+		return CONNECT_FLOW;
+	}
+	__sync_fetch_and_add(&flow->seq, 1);
+	return CONNECT_FLOW;
+}
+
+__noinline int flow_create(np_ctx *ctx, struct flow_request *r, __u32 family)
+{
+	return family == NP_IPV4 ? create(ctx, r, NP_IPV4) : create(ctx, r, NP_IPV6);
+}
+
+static __always_inline enum connect connect_refuse(const struct np_service *service,
+						   const struct np_policy *policy, __u32 hook)
+{
+	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &service->id);
+
+	if (hook == NP_HOOK_XDP) /* tc will do and count it */
+		return CONNECT_DROP;
+	if (s)
+		__sync_fetch_and_add(&s->refused, 1);
+	if (policy->verdict == NP_VERDICT_REJECT) {
+		count(hook, NP_REASON_NO_ENDPOINT);
+		return CONNECT_REJECT;
+	}
+	return connect_drop(hook, NP_REASON_POLICY_DROP);
+}
+
+static __always_inline void connect_count(const struct np_service *service,
+					  const struct np_backend *backend, __u32 hook)
+{
+	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &service->id);
+
+	count(hook, NP_REASON_NEW_FLOW);
+	if (s && backend->zone < NP_ZONE_CLASSES)
+		__sync_fetch_and_add(&s->connections[backend->zone], 1);
+}
+
+/*
+ * The source as the backend will see it. Nothing to translate where the backend is an address of
+ * this host (its source towards itself): such packets never come to an egress hook.
+ */
+static __always_inline int connect_source(struct flow_request *r, const struct np_backend *backend,
+					  bool snat)
+{
+	r->snat = r->tuple.src;
+	if (!snat || addr_equal(&backend->snat, &backend->addr, NP_IPV6))
+		return 0;
+	if (addr_is_zero(&backend->snat))
+		return -EADDRNOTAVAIL;
+	r->snat = backend->snat;
+	r->flags |= NP_FLOW_TRANSLATED;
+	return 0;
+}
+
+/* The first packet of a connection that may be a service's. */
+static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
+					   struct np_iface *iface, __u32 family)
+{
+	__u32 number = service_lookup(&r->tuple, family) - 1;
+	struct np_service *service = bpf_map_lookup_elem(&services, &number);
+	struct np_backend *backend;
+	struct np_policy *policy;
+	bool hairpin;
+	int rc;
+
+	if (!service)
+		return CONNECT_PASS;
+	if (iface->lb != NP_LB_ON) {
+		if (r->hook != NP_HOOK_XDP)
+			count(r->hook, NP_REASON_DRAIN);
+		return CONNECT_PASS;
+	}
+	policy = &service->policy[client_class(service, &r->tuple, iface->flags, family)];
+	if (policy->verdict != NP_VERDICT_FORWARD)
+		return connect_refuse(service, policy, r->hook);
+	backend = backend_choose(policy, bpf_get_prandom_u32(), &r->backend_number);
+	if (!backend) {
+		count(r->hook, NP_REASON_TABLE_ERROR);
+		return CONNECT_PASS;
+	}
+	r->service = service->id;
+	r->backend = backend->addr;
+	r->backend_port = backend->port;
+	if (!(backend->flags & NP_BACKEND_LOCAL))
+		r->flags |= NP_FLOW_REMOTE;
+	hairpin = addr_equal(&backend->addr, &r->tuple.src, NP_IPV6);
+	if (connect_source(r, backend, policy->snat || hairpin))
+		return connect_drop(r->hook, NP_REASON_NO_SNAT_ADDRESS);
+	rc = flow_create(ctx, r, family);
+	if (rc == CONNECT_FLOW)
+		connect_count(service, backend, r->hook);
+	return rc;
+}
+
+/*
+ * A SYN to a pod itself, from a client port that also has a flow through a service to that pod:
+ * the answers of both would look the same. A closed flow is ended; beside a live one the direct
+ * connection becomes a flow of its own, with another source port.
+ */
+static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 family)
+{
+	struct tuple reply = tuple_reverse(&r->tuple);
+	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
+	__u32 number = entry_record(entry), seq;
+	struct np_flow *flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) :
+						   flow_record(number, NP_IPV6);
+
+	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
+		return CONNECT_PASS;
+	seq = *(volatile __u32 *)&flow->seq;
+	if (flow->state == NP_FLOW_TCP_CLOSED || flow_expired(flow, now32())) {
+		flow_end(number, seq, family);
+		return CONNECT_PASS;
+	}
+	r->backend = r->tuple.dst;
+	r->backend_port = DPORT(r->tuple.ports);
+	r->backend_number = flow->backend;
+	r->service = flow->service;
+	r->flags = flow->flags & NP_FLOW_REMOTE;
+	r->snat = r->tuple.src;
+	r->move_port = true;
+	return flow_create(ctx, r, family) == CONNECT_FLOW ? CONNECT_FLOW : CONNECT_PASS;
+}
+
+/*
+ * Make a flow for a packet that opens a connection, if it is to have one: returns an enum connect.
+ * Of r, tuple (whole) and hook are set, the rest is zero. One code for both families, as addresses
+ * are whole here.
+ */
+__noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *iface, __u32 family)
+{
+	int rc;
+
+	if (!r || !iface)
+		return CONNECT_PASS;
+	rc = connect_service(ctx, r, iface, family);
+	if (rc == CONNECT_PASS && r->tuple.protocol == IPPROTO_TCP)
+		rc = connect_direct(ctx, r, family);
+	return rc;
+}
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Finding a flow by one of its names, and what a packet of it tells: the hot path. Making and
+ * ending flows is flow_new.h's.
+ */
+#ifndef NEARPATH_DATAPATH_FLOW_H
+#define NEARPATH_DATAPATH_FLOW_H
+
+#include "../maps/maps.bpf.h"
+#include "packet.h"
+
+#define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)
+
+static __always_inline __u32 entry_name(__u64 entry)
+{
+	return (__u32)entry >> NP_FLOW_NAME_SHIFT;
+}
+
+static __always_inline __u32 entry_record(__u64 entry)
+{
+	return (__u32)entry & NP_FLOW_RECORD_MASK;
+}
+
+/* A flow as one reader saw it; flow is NULL if there is none. */
+struct flow_hit {
+	struct np_flow *flow;
+	__u32 seq;
+	__u32 name;   /* enum np_name */
+	__u32 number; /* of the record */
+};
+
+static __always_inline __u32 now32(void)
+{
+	return (__u32)bpf_jiffies64();
+}
+
+static __always_inline struct np_flow *flow_record(__u32 number, int family)
+{
+	struct np_flow4 *four;
+	struct np_flow6 *six;
+
+	if (family == NP_IPV4) {
+		four = bpf_map_lookup_elem(&flows4, &number);
+		return four ? &four->flow : NULL;
+	}
+	six = bpf_map_lookup_elem(&flows6, &number);
+	return six ? &six->flow : NULL;
+}
+
+static __always_inline struct np_flow_bucket *flow_bucket(__u32 number, int family)
+{
+	if (family == NP_IPV4)
+		return bpf_map_lookup_elem(&flow_index4, &number);
+	return bpf_map_lookup_elem(&flow_index6, &number);
+}
+
+/* The addresses follow the common part, one word or four each. */
+static __always_inline __be32 *flow_addr(struct np_flow *flow, enum np_place place, int family)
+{
+	return (__be32 *)(flow + 1) + place * (family == NP_IPV4 ? 1 : 4);
+}
+
+static __always_inline bool flow_addr_is(struct np_flow *flow, enum np_place place,
+					 const union np_addr *addr, int family)
+{
+	union np_addr theirs;
+
+	addr_read(&theirs, flow_addr(flow, place, family), family);
+	return addr_equal(&theirs, addr, family);
+}
+
+static __always_inline bool flow_between(struct np_flow *f, enum np_place src, enum np_place dst,
+					 __u32 ports, const struct tuple *t, int family)
+{
+	return f->protocol == t->protocol && ports == t->ports &&
+	       flow_addr_is(f, src, &t->src, family) && flow_addr_is(f, dst, &t->dst, family);
+}
+
+/* Is this what packets look like that the flow knows by this name? See maps/flow.h. */
+static __always_inline bool flow_has_name(struct np_flow *f, __u32 name, const struct tuple *t,
+					  int family)
+{
+	if (name == NP_NAME_FORWARD)
+		return flow_between(f, NP_CLIENT, NP_FRONTEND,
+				    PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), t, family);
+	if (name == NP_NAME_SNAT)
+		return flow_between(f, NP_CLIENT, NP_BACKEND,
+				    PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]), t, family);
+	if (name == NP_NAME_UNSNAT)
+		return flow_between(f, NP_BACKEND, NP_SNAT,
+				    PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]), t, family);
+	return flow_between(f, NP_BACKEND, NP_CLIENT, PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]),
+			    t, family);
+}
+
+/* The flow an index entry stands for, if the tuple is one of its. */
+static __always_inline struct flow_hit flow_check(__u64 entry, const struct tuple *t, __u32 space,
+						  int family)
+{
+	struct flow_hit hit = { .number = entry_record(entry) };
+	struct np_flow *f;
+
+	/* Told from the hook, so that the verifier sees two names and not four. */
+	if (space == NP_HASH_INGRESS)
+		hit.name = entry_name(entry) == NP_NAME_FORWARD ? NP_NAME_FORWARD : NP_NAME_UNSNAT;
+	else
+		hit.name = entry_name(entry) == NP_NAME_SNAT ? NP_NAME_SNAT : NP_NAME_REPLY;
+	f = flow_record(hit.number, family);
+	if (!f)
+		return hit;
+	hit.seq = *(volatile __u32 *)&f->seq;
+	if (!(hit.seq & 1) && f->state != NP_FLOW_FREE && flow_has_name(f, hit.name, t, family))
+		hit.flow = f;
+	return hit;
+}
+
+static __always_inline __u64 search(const struct tuple *t, __u32 space, int family)
+{
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+					 t->protocol, space);
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
+		__u32 number = i < NP_FLOW_BUCKET ? h.bucket : np_hash_other_bucket(h.bucket, h.tag);
+		struct np_flow_bucket *bucket;
+		__u64 entry;
+
+		number &= FLOW_MASK(family);
+		bucket = flow_bucket(number, family);
+		if (!bucket)
+			return 0;
+		entry = *(volatile __u64 *)&bucket->entry[i % NP_FLOW_BUCKET];
+		if (entry >> 32 == h.tag && flow_check(entry, t, space, family).flow)
+			return entry;
+	}
+	return 0;
+}
+
+/*
+ * The exact search, slower than flow_find(): the index entry by which a live flow knows the tuple,
+ * or 0. t is whole. A BPF global function: verified once.
+ */
+__noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
+{
+	if (!t)
+		return 0;
+	if (family == NP_IPV4)
+		return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV4) :
+						  search(t, NP_HASH_EGRESS, NP_IPV4);
+	return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV6) :
+					  search(t, NP_HASH_EGRESS, NP_IPV6);
+}
+
+/*
+ * The entry with the tag, or 0; several: more than one has it. Without branches: eight of them
+ * would make the verifier follow hundreds of paths into whatever comes after.
+ */
+static __always_inline __u64 bucket_match(const struct np_flow_bucket *bucket, __u32 tag,
+					  bool *several)
+{
+	__u64 found = 0, matches = 0;
+	int i;
+
+	for (i = 0; i < NP_FLOW_BUCKET; i++) {
+		__u64 entry = *(volatile __u64 *)&bucket->entry[i];
+		__u64 differs = (__u32)(entry >> 32) ^ tag;
+		__u64 match = (differs - 1) >> 63; /* 1 if nothing differs */
+
+		/* Not "&": from 6.18 the verifier follows both values of a mask. */
+		asm volatile("%0 *= %1" : "+r"(entry) : "r"(match));
+		found |= entry;
+		matches += match;
+	}
+	*several = matches > 1;
+	return found;
+}
+
+/*
+ * The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS).
+ * scratch saves stack: the caller has a whole tuple of its own to fill later.
+ */
+static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
+						 struct tuple *scratch)
+{
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+					 t->protocol, space);
+	struct flow_hit hit = {};
+	bool several;
+	__u64 entry;
+	int side;
+
+#pragma clang loop unroll(disable)
+	for (side = 0; side < 2; side++) {
+		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
+		struct np_flow_bucket *bucket;
+
+		number &= FLOW_MASK(family);
+		bucket = flow_bucket(number, family);
+		if (!bucket)
+			break;
+		entry = bucket_match(bucket, h.tag, &several);
+		if (several) {
+			*scratch = tuple_whole(t, family);
+			entry = flow_search(scratch, space, family);
+		}
+		if (!entry)
+			continue;
+		hit = flow_check(entry, t, space, family);
+		if (hit.flow)
+			break;
+	}
+	return hit;
+}
+
+/* The same by the exact search, for rare packets; t is whole. */
+static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 space, int family)
+{
+	__u64 entry = flow_search(t, space, family);
+	struct flow_hit hit = { .number = entry_record(entry), .name = entry_name(entry) };
+
+	if (!entry)
+		return hit;
+	hit.flow = flow_record(hit.number, family);
+	if (hit.flow)
+		hit.seq = *(volatile __u32 *)&hit.flow->seq;
+	return hit;
+}
+
+/*
+ * Has the record had one and the same life since seq was read? "read" is anything computed from
+ * what was taken out of the record: it makes this load depend on those, which orders them on
+ * machines that reorder loads (arm64), without a fence. On x86 it is one instruction.
+ */
+static __always_inline bool flow_unchanged(const struct flow_hit *hit, __u64 read)
+{
+	asm volatile("%0 &= 0" : "+r"(read));
+	return *(volatile __u32 *)((void *)hit->flow + read) == hit->seq;
+}
+
+static __always_inline bool flow_expired(const struct np_flow *flow, __u32 now)
+{
+	return now - flow->seen > np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
+}
+
+/* The tuple after the rewrite this name calls for; both rewrites at once if all is set (XDP). */
+static __always_inline struct tuple flow_translate(struct np_flow *f, __u32 name,
+						   const struct tuple *t, bool all, int family)
+{
+	struct tuple to = *t;
+
+	if (name == NP_NAME_FORWARD) {
+		addr_read(&to.dst, flow_addr(f, NP_BACKEND, family), family);
+		to.ports = PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]);
+		if (all)
+			addr_read(&to.src, flow_addr(f, NP_SNAT, family), family);
+	} else if (name == NP_NAME_SNAT) {
+		addr_read(&to.src, flow_addr(f, NP_SNAT, family), family);
+	} else if (name == NP_NAME_UNSNAT) {
+		addr_read(&to.dst, flow_addr(f, NP_CLIENT, family), family);
+		if (all) {
+			addr_read(&to.src, flow_addr(f, NP_FRONTEND, family), family);
+			to.ports = PORTS(f->port[NP_FRONTEND], f->port[NP_CLIENT]);
+		}
+	} else {
+		addr_read(&to.src, flow_addr(f, NP_FRONTEND, family), family);
+		to.ports = PORTS(f->port[NP_FRONTEND], f->port[NP_CLIENT]);
+	}
+	return to;
+}
+
+/*
+ * RST and FIN, seen where the packet is. A reset may be forged and refused by its receiver: if
+ * both sides go on talking, the flow is open again.
+ */
+static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, __u8 flags)
+{
+	__u16 fin = from_client ? NP_FLOW_FIN_CLIENT : NP_FLOW_FIN_BACKEND;
+	__u16 alive = from_client ? NP_FLOW_ALIVE_CLIENT : NP_FLOW_ALIVE_BACKEND;
+	__u16 both;
+
+	if (flags & TCP_RST) {
+		f->flags &= ~(NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND);
+		f->state = NP_FLOW_TCP_CLOSED;
+		return;
+	}
+	if (flags & TCP_FIN) {
+		f->flags |= fin;
+		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
+		f->state = (f->flags & both) == both ? NP_FLOW_TCP_CLOSED : NP_FLOW_TCP_HALF_CLOSED;
+		return;
+	}
+	if (f->state == NP_FLOW_TCP_NEW && !from_client) {
+		f->state = NP_FLOW_TCP_OPEN;
+	} else if (f->state == NP_FLOW_TCP_CLOSED && !(flags & TCP_SYN)) {
+		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
+		if ((f->flags & both) == both)
+			return;
+		f->flags |= alive;
+		both = NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND;
+		if ((f->flags & both) == both)
+			f->state = NP_FLOW_TCP_OPEN;
+	}
+}
+
+/* Write into the record what a packet of it tells. Stores only what changes. */
+static __always_inline void flow_track(struct np_flow *f, __u32 name, const struct packet *p,
+				       __u32 now)
+{
+	bool from_client = name == NP_NAME_FORWARD || name == NP_NAME_SNAT;
+
+	if (f->seen != now)
+		f->seen = now;
+	if (p->tuple.protocol == IPPROTO_TCP) {
+		if (p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_OPEN)
+			flow_track_tcp(f, from_client, p->tcp_flags);
+	} else if (f->state == NP_FLOW_UDP_NEW && !from_client) {
+		f->state = NP_FLOW_UDP_OPEN;
+	}
+}
+
+/* Does the backend the flow was given still serve someone? */
+static __always_inline bool flow_backend_used(struct np_flow *f, int family)
+{
+	struct np_backend *b = bpf_map_lookup_elem(&backends, &f->backend);
+
+	return b && b->flags & NP_BACKEND_USED && b->port == f->port[NP_BACKEND] &&
+	       flow_addr_is(f, NP_BACKEND, &b->addr, family);
+}
+
+/*
+ * Does a packet that could open a conversation end this flow of the same tuple and begin another?
+ * A SYN does if the old one is closed or its backend has gone; a datagram if the old one expired.
+ */
+static __always_inline bool flow_superseded(struct np_flow *f, __u32 protocol, __u32 now,
+					    int family)
+{
+	if (protocol != IPPROTO_TCP)
+		return flow_expired(f, now);
+	return f->state == NP_FLOW_TCP_CLOSED || flow_expired(f, now) ||
+	       !flow_backend_used(f, family);
+}
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Making and ending flows: taking a record, giving it names, publishing it. Lock-free: records
+ * and index entries are claimed by compare-and-swap, which is a full barrier in BPF.
+ *
+ * Functions that are not static are BPF global functions: the verifier checks each once, by
+ * itself, instead of anew in each of the nested loops that call them.
+ */
+#ifndef NEARPATH_DATAPATH_FLOW_NEW_H
+#define NEARPATH_DATAPATH_FLOW_NEW_H
+
+#include <linux/errno.h>
+
+#include "count.h"
+#include "flow.h"
+
+/* How many records are looked at for one to take, and how many source ports are tried. */
+#define FLOW_PROBES	  32
+#define FLOW_PORT_TRIES	  16
+#define FLOW_CLAIM_TRIES  4
+
+/* What a new flow is to be. */
+struct flow_request {
+	struct tuple tuple; /* client -> frontend */
+	union np_addr backend;
+	union np_addr snat; /* the client's own address unless the source is translated */
+	__u32 backend_number;
+	__u32 service;
+	__be16 backend_port;
+	__u16 flags; /* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
+	bool move_port; /* do not keep the client's port */
+	__u8 hook;
+};
+
+static __always_inline __u64 name_entry(__u32 name, __u32 number)
+{
+	return name << NP_FLOW_NAME_SHIFT | number;
+}
+
+static __always_inline __u32 name_space(__u32 name)
+{
+	return name == NP_NAME_FORWARD || name == NP_NAME_UNSNAT ? NP_HASH_INGRESS : NP_HASH_EGRESS;
+}
+
+static __always_inline int unname(__u32 number, int family)
+{
+	struct np_flow *flow = flow_record(number, family);
+	__u32 name;
+
+	if (!flow)
+		return 0;
+	for (name = 0; name < NP_NAMES; name++) {
+		__u32 at = flow->index[name] - 1;
+		struct np_flow_bucket *bucket;
+		__u64 *place, entry;
+
+		if (!flow->index[name])
+			continue;
+		flow->index[name] = 0;
+		bucket = flow_bucket(at / NP_FLOW_BUCKET, family);
+		if (!bucket)
+			continue;
+		place = &bucket->entry[at % NP_FLOW_BUCKET];
+		entry = *(volatile __u64 *)place;
+		if ((__u32)entry == name_entry(name, number))
+			__sync_val_compare_and_swap(place, entry, 0);
+	}
+	return 0;
+}
+
+/* Take every name of a claimed record out of the index. */
+__noinline int flow_unname(__u32 number, __u32 family)
+{
+	return family == NP_IPV4 ? unname(number, NP_IPV4) : unname(number, NP_IPV6);
+}
+
+/* Make a claimed record free. */
+static __always_inline void flow_release(struct np_flow *flow, __u32 number, int family)
+{
+	flow_unname(number, family);
+	flow->state = NP_FLOW_FREE;
+	__sync_fetch_and_add(&flow->seq, 1);
+}
+
+static __always_inline int end_flow(__u32 number, __u32 seq, int family)
+{
+	struct np_flow *flow = flow_record(number, family);
+
+	if (flow && !(seq & 1) && __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) == seq)
+		flow_release(flow, number, family);
+	return 0;
+}
+
+/* End the life of a record that seq stands for; nothing happens if it is over already. */
+__noinline int flow_end(__u32 number, __u32 seq, __u32 family)
+{
+	return family == NP_IPV4 ? end_flow(number, seq, NP_IPV4) : end_flow(number, seq, NP_IPV6);
+}
+
+/*
+ * An index entry whose record does not know of it: left by a race that was lost. An entry is
+ * named in its record before it is stored, so that none under construction looks like this.
+ */
+static __always_inline bool name_is_stale(__u64 entry, __u32 at, int family)
+{
+	struct np_flow *flow = flow_record(entry_record(entry), family);
+
+	return flow && flow->index[entry_name(entry)] != at + 1;
+}
+
+static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, int family)
+{
+	__u32 number = entry_record(entry), seq;
+	struct np_flow *flow = flow_record(number, family);
+
+	if (!t || !flow || entry_name(entry) != name || !flow_has_name(flow, name, t, family))
+		return 0;
+	seq = *(volatile __u32 *)&flow->seq;
+	if (seq & 1)
+		return -EBUSY;
+	if (flow->state != NP_FLOW_TCP_CLOSED && !flow_expired(flow, now32()))
+		return -EEXIST;
+	return end_flow(number, seq, family);
+}
+
+/* Is the name taken by another flow? One that is over is ended and does not count. */
+__noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 name, __u32 family)
+{
+	return family == NP_IPV4 ? name_taken(t, entry, name, NP_IPV4) :
+				   name_taken(t, entry, name, NP_IPV6);
+}
+
+/* Position plus one of the i-th candidate place of a hash, and the entry there. */
+static __always_inline __u32 name_place(const struct np_hash *h, int i, __u64 *entry, int family)
+{
+	__u32 n = i < NP_FLOW_BUCKET ? h->bucket : np_hash_other_bucket(h->bucket, h->tag);
+	struct np_flow_bucket *bucket;
+
+	n &= FLOW_MASK(family);
+	bucket = flow_bucket(n, family);
+	if (!bucket)
+		return 0;
+	*entry = *(volatile __u64 *)&bucket->entry[i % NP_FLOW_BUCKET];
+	return n * NP_FLOW_BUCKET + i % NP_FLOW_BUCKET + 1;
+}
+
+/* Both buckets are full: a place whose entry is stale, or 0. */
+static __always_inline __u32 stale_place(const struct np_hash *h, __u64 *old, int family)
+{
+	__u64 entry = 0;
+	__u32 at;
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
+		at = name_place(h, i, &entry, family);
+		if (at && name_is_stale(entry, at - 1, family)) {
+			*old = entry;
+			return at;
+		}
+	}
+	return 0;
+}
+
+static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number, int family)
+{
+	struct np_flow *flow = flow_record(number, family);
+	struct np_flow_bucket *bucket;
+	__u64 entry = 0, old = 0;
+	__u32 at, place = 0;
+	struct np_hash h;
+	int i, rc;
+
+	if (!t || !flow || name >= NP_NAMES)
+		return -EINVAL;
+	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
+			  name_space(name));
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
+		at = name_place(&h, i, &entry, family);
+		if (!entry && !place)
+			place = at;
+		if (entry >> 32 != h.tag)
+			continue;
+		rc = flow_name_taken(t, entry, name, family);
+		if (rc)
+			return rc;
+	}
+	if (!place)
+		place = stale_place(&h, &old, family);
+	if (!place)
+		return -ENOSPC;
+	bucket = flow_bucket((place - 1) / NP_FLOW_BUCKET, family);
+	if (!bucket)
+		return -EINVAL;
+	flow->index[name & (NP_NAMES - 1)] = place;
+	entry = (__u64)h.tag << 32 | name_entry(name, number);
+	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_FLOW_BUCKET], old, entry) ==
+	    old)
+		return 0;
+	flow->index[name & (NP_NAMES - 1)] = 0;
+	return -EBUSY;
+}
+
+/*
+ * Give a claimed record a name. -EEXIST: a live flow has it; -EBUSY: another CPU is at it;
+ * -ENOSPC: both buckets are full.
+ */
+__noinline int flow_name_insert(struct tuple *t, __u32 name, __u32 number, __u32 family)
+{
+	return family == NP_IPV4 ? name_insert(t, name, number, NP_IPV4) :
+				   name_insert(t, name, number, NP_IPV6);
+}
+
+/*
+ * How much a record is worth keeping, by its state: free, closed, never answered, idle UDP.
+ * RANK_LIVE is never taken for a new flow.
+ */
+#define RANK_LIVE 4
+
+const volatile __u8 np_flow_rank[NP_FLOW_STATES] = {
+	[NP_FLOW_FREE] = 0,	 [NP_FLOW_TCP_CLOSED] = 1,
+	[NP_FLOW_TCP_NEW] = 2,	 [NP_FLOW_UDP_NEW] = 2,
+	[NP_FLOW_UDP_OPEN] = 3,	 [NP_FLOW_TCP_OPEN] = RANK_LIVE,
+	[NP_FLOW_TCP_HALF_CLOSED] = RANK_LIVE, [NP_FLOW_SCTP_OPEN] = RANK_LIVE,
+};
+
+/* Rank in the upper half; below it, the longer idle the smaller. */
+static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
+{
+	__u64 rank = np_flow_rank[flow->state & (NP_FLOW_STATES - 1)];
+
+	if (flow_expired(flow, now))
+		return 0;
+	return rank << 32 | (__u32)~(now - flow->seen);
+}
+
+static __always_inline __u32 claim(__u32 hook, int family)
+{
+	__u32 cpu = (bpf_get_smp_processor_id() & (NP_FLOW_HANDS - 1)) +
+		    (family == NP_IPV4 ? 0 : NP_FLOW_HANDS);
+	struct np_flow_hand *hand = bpf_map_lookup_elem(&flow_hands, &cpu);
+	__u64 least = (__u64)RANK_LIVE << 32;
+	__u32 first, best = 0, best_seq = 0, now = now32();
+	struct np_flow *flow;
+	int i;
+
+	if (!hand)
+		return 0;
+	first = hand->next;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FLOW_PROBES; i++) {
+		__u32 number = (first + i) & FLOW_MASK(family), seq;
+		__u64 worth;
+
+		flow = flow_record(number, family);
+		if (!flow)
+			return 0;
+		seq = *(volatile __u32 *)&flow->seq;
+		worth = flow_worth(flow, now);
+		if (seq & 1 || worth >= least)
+			continue;
+		best = number;
+		best_seq = seq;
+		least = worth;
+		if (!(worth >> 32))
+			break;
+	}
+	if (least == (__u64)RANK_LIVE << 32) {
+		hand->next = first + FLOW_PROBES;
+		return 0;
+	}
+	hand->next = best + 1;
+	flow = flow_record(best, family);
+	if (!flow || __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
+		return 0;
+	if (least >> 32)
+		count(hook, NP_REASON_EVICTED);
+	flow_unname(best, family);
+	return best + 1;
+}
+
+/*
+ * Take the best of the next FLOW_PROBES records. Returns its number plus one, with seq odd and
+ * no names; 0 if all are live or another CPU was faster.
+ */
+__noinline __u32 flow_claim(__u32 hook, __u32 family)
+{
+	return family == NP_IPV4 ? claim(hook, NP_IPV4) : claim(hook, NP_IPV6);
+}
+
+/* Fill a claimed record with all but its source port and names. */
+static __always_inline void flow_fill(struct np_flow *flow, const struct flow_request *r, int family)
+{
+	flow->protocol = r->tuple.protocol;
+	flow->state = r->tuple.protocol == IPPROTO_TCP ? NP_FLOW_TCP_NEW : NP_FLOW_UDP_NEW;
+	flow->flags = r->flags;
+	flow->service = r->service;
+	flow->backend = r->backend_number;
+	flow->born = flow->seen = now32();
+	flow->port[NP_CLIENT] = SPORT(r->tuple.ports);
+	flow->port[NP_FRONTEND] = DPORT(r->tuple.ports);
+	flow->port[NP_BACKEND] = r->backend_port;
+	addr_write(flow_addr(flow, NP_CLIENT, family), &r->tuple.src, family);
+	addr_write(flow_addr(flow, NP_FRONTEND, family), &r->tuple.dst, family);
+	addr_write(flow_addr(flow, NP_BACKEND, family), &r->backend, family);
+	addr_write(flow_addr(flow, NP_SNAT, family), &r->snat, family);
+}
+
+/* All names but FORWARD, with this source port: as the backend's side sees the flow. */
+static __always_inline int flow_name_backend_side(struct np_flow *flow, __u32 number,
+						  const struct flow_request *r, __be16 port,
+						  int family)
+{
+	struct tuple t = { .protocol = r->tuple.protocol, .src = r->backend, .dst = r->tuple.src };
+	int rc;
+
+	flow->port[NP_SNAT] = port;
+	t.ports = PORTS(r->backend_port, port);
+	rc = flow_name_insert(&t, NP_NAME_REPLY, number, family);
+	if (rc || !(r->flags & NP_FLOW_TRANSLATED))
+		return rc;
+	t.dst = r->snat;
+	rc = flow_name_insert(&t, NP_NAME_UNSNAT, number, family);
+	if (rc)
+		return rc;
+	t.src = r->tuple.src;
+	t.dst = r->backend;
+	t.ports = PORTS(port, r->backend_port);
+	return flow_name_insert(&t, NP_NAME_SNAT, number, family);
+}
+
+#endif

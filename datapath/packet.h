@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Reading a packet's headers: from raw bytes to a tuple and the places to rewrite. Knows no hook
+ * and no table. The family is a compile-time constant in every caller, so that IPv4 code has no
+ * trace of IPv6. The includer defines np_ctx (struct __sk_buff or struct xdp_md) before.
+ */
+#ifndef NEARPATH_DATAPATH_PACKET_H
+#define NEARPATH_DATAPATH_PACKET_H
+
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../maps/abi.h"
+
+#define ETH_HLEN   14
+#define ETH_P_IP   0x0800
+#define ETH_P_IPV6 0x86DD
+
+#define IP_OFFSET_MASK 0x1FFF
+#define IP_MF	       0x2000
+
+/* The TCP flags, byte 13 of the header. */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* IPv6 extension headers that are stepped over before giving up (RFC 8200, 4.1: at most 7). */
+#define IPV6_MAX_EXT  8
+#define IPV6_EXT_MASK 511 /* headers are followed this far into the packet */
+
+struct tuple {
+	union np_addr src;
+	union np_addr dst;
+	__u32 ports; /* as in the header: source in the lower half, both in network order */
+	__u32 protocol;
+};
+
+#define PORTS(sport, dport) ((__u32)(sport) | (__u32)(dport) << 16)
+#define SPORT(ports)	    ((__be16)(ports))
+#define DPORT(ports)	    ((__be16)((ports) >> 16))
+
+enum parse {
+	PARSE_PORTS,	/* TCP or UDP, whole or the first fragment: everything is set */
+	PARSE_ICMP,	/* ICMP of the family: all but ports, check and tcp_flags are set */
+	PARSE_FRAGMENT, /* another fragment of TCP or UDP: the same */
+	PARSE_OTHER,	/* nothing that is translated */
+	PARSE_SHORT,	/* the headers are not all in the linear part */
+};
+
+struct packet {
+	void *l3;
+	void *l4;
+	__sum16 *check; /* of the transport header */
+	struct tuple tuple;
+	__u32 length; /* of the IP header with its options and extensions: l4 - l3 */
+	__u8 tcp_flags; /* 0 if not TCP */
+	bool fragment;	/* a fragment, the first or another; its identification: */
+	bool plain;	/* no IP options, no extension headers */
+	__be32 id;
+};
+
+static __always_inline bool addr_equal(const union np_addr *a, const union np_addr *b, int family)
+{
+	if (family == NP_IPV4)
+		return a->v4 == b->v4;
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) |
+		 (a->word[2] ^ b->word[2]) | (a->word[3] ^ b->word[3]));
+}
+
+static __always_inline bool addr_is_zero(const union np_addr *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
+/* From and to memory that holds only as many words as the family has. */
+static __always_inline void addr_read(union np_addr *to, const __be32 *from, int family)
+{
+	to->word[0] = from[0];
+	if (family == NP_IPV6) {
+		to->word[1] = from[1];
+		to->word[2] = from[2];
+		to->word[3] = from[3];
+	}
+}
+
+static __always_inline void addr_write(__be32 *to, const union np_addr *from, int family)
+{
+	to[0] = from->word[0];
+	if (family == NP_IPV6) {
+		to[1] = from->word[1];
+		to[2] = from->word[2];
+		to[3] = from->word[3];
+	}
+}
+
+/* A copy for functions that take any family: words that the family has not are zero. */
+static __always_inline struct tuple tuple_whole(const struct tuple *t, int family)
+{
+	struct tuple whole = { .ports = t->ports, .protocol = t->protocol };
+
+	addr_read(&whole.src, t->src.word, family);
+	addr_read(&whole.dst, t->dst.word, family);
+	return whole;
+}
+
+static __always_inline struct tuple tuple_reverse(const struct tuple *t)
+{
+	return (struct tuple){
+		.src = t->dst,
+		.dst = t->src,
+		.ports = t->ports << 16 | t->ports >> 16,
+		.protocol = t->protocol,
+	};
+}
+
+/* Does the packet begin a conversation, as far as it alone tells? */
+static __always_inline bool packet_opens(const struct packet *p)
+{
+	return p->tuple.protocol != IPPROTO_TCP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* The ports, and for TCP the flags; the whole fixed header must be there, checksum included. */
+static __always_inline enum parse parse_l4(struct packet *p, void *l4, void *end)
+{
+	p->l4 = l4;
+	p->tcp_flags = 0;
+	if (p->tuple.protocol == IPPROTO_TCP) {
+		if (l4 + sizeof(struct tcphdr) > end)
+			return PARSE_SHORT;
+		p->tcp_flags = ((__u8 *)l4)[13];
+		p->check = &((struct tcphdr *)l4)->check;
+	} else {
+		if (l4 + sizeof(struct udphdr) > end)
+			return PARSE_SHORT;
+		p->check = &((struct udphdr *)l4)->check;
+	}
+	p->tuple.ports = *(__u32 *)l4;
+	return PARSE_PORTS;
+}
+
+/* What is left once the addresses are read and l4 and the protocol are known. */
+static __always_inline enum parse parse_transport(struct packet *p, bool first, void *end,
+						  int family)
+{
+	if (p->tuple.protocol == (family == NP_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return first ? PARSE_ICMP : PARSE_OTHER;
+	if (p->tuple.protocol != IPPROTO_TCP && p->tuple.protocol != IPPROTO_UDP)
+		return PARSE_OTHER;
+	return first ? parse_l4(p, p->l4, end) : PARSE_FRAGMENT;
+}
+
+static __always_inline enum parse parse_ipv4(struct packet *p, void *l3, void *end)
+{
+	struct iphdr *ip = l3;
+	__u32 length;
+
+	if (l3 + sizeof(*ip) > end)
+		return PARSE_SHORT;
+	length = ip->ihl * 4;
+	if (ip->version != 4 || length < sizeof(*ip))
+		return PARSE_OTHER;
+	p->l3 = l3;
+	p->l4 = l3 + length;
+	p->length = length;
+	p->plain = length == sizeof(*ip);
+	p->tuple.src.v4 = ip->saddr;
+	p->tuple.dst.v4 = ip->daddr;
+	p->tuple.protocol = ip->protocol;
+	p->fragment = ip->frag_off & bpf_htons(IP_MF | IP_OFFSET_MASK);
+	p->id = ip->id;
+	return parse_transport(p, !(ip->frag_off & bpf_htons(IP_OFFSET_MASK)), end, NP_IPV4);
+}
+
+struct ipv6_ext {
+	__u8 next;
+	__u8 length; /* in units of 8 bytes, the first not counted */
+	__be16 offset; /* of a fragment header: offset and M bit */
+	__be32 id;
+};
+
+static __always_inline bool ipv6_is_ext(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT;
+}
+
+/* Where the extension headers of a packet lead; offset 0: too many, or not all there. */
+struct ipv6_walk {
+	__u32 offset;	/* from the IPv6 header to the transport header */
+	__u32 protocol;
+	bool fragment;
+	bool first;
+	__be32 id;
+};
+
+/*
+ * A BPF global function that reads the packet anew, so that the verifier follows the loop once
+ * and not for each packet state of its callers.
+ */
+__noinline int ipv6_walk(np_ctx *ctx, __u32 l2_len, struct ipv6_walk *walk)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 at = sizeof(struct ipv6hdr);
+	struct ipv6hdr *ip;
+	__u8 next;
+	int i;
+
+	if (!walk || l2_len > ETH_HLEN)
+		return PARSE_OTHER;
+	ip = data + l2_len;
+	if ((void *)(ip + 1) > end)
+		return PARSE_SHORT;
+	next = ip->nexthdr;
+	walk->fragment = false;
+	walk->first = true;
+	walk->id = 0;
+	for (i = 0; i < IPV6_MAX_EXT && ipv6_is_ext(next); i++) {
+		struct ipv6_ext *ext = data + l2_len + (at & IPV6_EXT_MASK);
+
+		if (at > IPV6_EXT_MASK)
+			return PARSE_OTHER;
+		if ((void *)(ext + 1) > end)
+			return PARSE_SHORT;
+		if (next == IPPROTO_FRAGMENT) {
+			walk->fragment = true;
+			walk->first = !(ext->offset & bpf_htons(0xFFF8));
+			walk->id = ext->id;
+			at += sizeof(*ext);
+		} else {
+			at += (ext->length + 1) * 8;
+		}
+		next = ext->next;
+		if (!walk->first)
+			break;
+	}
+	walk->offset = at;
+	walk->protocol = next;
+	return PARSE_PORTS;
+}
+
+static __always_inline enum parse parse_ipv6(struct packet *p, np_ctx *ctx, __u32 l2_len, void *l3,
+					     void *end)
+{
+	struct ipv6_walk walk = { .offset = sizeof(struct ipv6hdr), .first = true };
+	struct ipv6hdr *ip = l3;
+	int rc;
+
+	if (l3 + sizeof(*ip) > end)
+		return PARSE_SHORT;
+	if (ip->version != 6)
+		return PARSE_OTHER;
+	p->l3 = l3;
+	p->plain = !ipv6_is_ext(ip->nexthdr);
+	addr_read(&p->tuple.src, ip->saddr.in6_u.u6_addr32, NP_IPV6);
+	addr_read(&p->tuple.dst, ip->daddr.in6_u.u6_addr32, NP_IPV6);
+	walk.protocol = ip->nexthdr;
+	if (!p->plain) {
+		rc = ipv6_walk(ctx, l2_len, &walk);
+		if (rc != PARSE_PORTS)
+			return rc == PARSE_SHORT ? PARSE_SHORT : PARSE_OTHER;
+	}
+	p->length = walk.offset & IPV6_EXT_MASK;
+	p->l4 = l3 + p->length;
+	p->tuple.protocol = walk.protocol;
+	p->fragment = walk.fragment;
+	p->id = walk.id;
+	return parse_transport(p, walk.first, end, NP_IPV6);
+}
+
+/* l2_len: bytes before the IP header, at most ETH_HLEN. */
+static __always_inline enum parse packet_parse(struct packet *p, np_ctx *ctx, __u32 l2_len,
+					       int family)
+{
+	void *end = (void *)(long)ctx->data_end, *l3 = (void *)(long)ctx->data + l2_len;
+
+	return family == NP_IPV4 ? parse_ipv4(p, l3, end) : parse_ipv6(p, ctx, l2_len, l3, end);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Writing a new tuple into a packet by direct access, with its checksums (RFC 1624 arithmetic).
+ * Sums are kept as 64-bit totals of 32-bit words and folded once: 2^16 = 1 modulo 2^16 - 1, so
+ * neither the width of a word nor the byte order matters.
+ */
+#ifndef NEARPATH_DATAPATH_REWRITE_H
+#define NEARPATH_DATAPATH_REWRITE_H
+
+#include "packet.h"
+
+/* How the transport checksum in the packet is to be understood. */
+enum checksum {
+	CHECKSUM_WHOLE,	  /* it is complete */
+	CHECKSUM_PSEUDO,  /* CHECKSUM_PARTIAL: the pseudo header's sum, the device adds the rest */
+};
+
+static __always_inline __u16 sum_fold(__u64 sum)
+{
+	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	return (sum & 0xFFFF) + (sum >> 16);
+}
+
+static __always_inline __u64 sum_diff(__u32 from, __u32 to)
+{
+	return (__u64)(__u32)~from + to;
+}
+
+static __always_inline __u64 sum_diff_addr(const union np_addr *from, const union np_addr *to,
+					   int family)
+{
+	__u64 sum = sum_diff(from->word[0], to->word[0]);
+
+	if (family == NP_IPV6) {
+		sum += sum_diff(from->word[1], to->word[1]);
+		sum += sum_diff(from->word[2], to->word[2]);
+		sum += sum_diff(from->word[3], to->word[3]);
+	}
+	return sum;
+}
+
+/* A checksum field after the data under it changed by diff. */
+static __always_inline __sum16 sum_update(__sum16 check, __u64 diff)
+{
+	return ~sum_fold((__u16)~check + diff);
+}
+
+/* By how much the addresses of a packet differ from those of the new tuple. */
+static __always_inline __u64 tuple_diff_addr(const struct tuple *from, const struct tuple *to,
+					     int family)
+{
+	return sum_diff_addr(&from->src, &to->src, family) +
+	       sum_diff_addr(&from->dst, &to->dst, family);
+}
+
+/* The addresses alone, with the checksum of the IPv4 header. */
+static __always_inline void rewrite_l3(void *l3, const struct tuple *to, __u64 diff, int family)
+{
+	struct ipv6hdr *six = l3;
+	struct iphdr *four = l3;
+
+	if (family == NP_IPV4) {
+		four->check = sum_update(four->check, diff);
+		four->saddr = to->src.v4;
+		four->daddr = to->dst.v4;
+		return;
+	}
+	addr_write(six->saddr.in6_u.u6_addr32, &to->src, family);
+	addr_write(six->daddr.in6_u.u6_addr32, &to->dst, family);
+}
+
+/* The whole packet: p must be as packet_parse() left it with PARSE_PORTS. */
+static __always_inline void rewrite(struct packet *p, const struct tuple *to, enum checksum checksum,
+				    int family)
+{
+	__u64 addr = tuple_diff_addr(&p->tuple, to, family);
+	__u64 ports = sum_diff(p->tuple.ports, to->ports);
+	__sum16 check = *p->check;
+
+	rewrite_l3(p->l3, to, addr, family);
+	*(__u32 *)p->l4 = to->ports;
+	if (checksum == CHECKSUM_PSEUDO) {
+		*p->check = sum_fold(check + addr);
+		return;
+	}
+	if (p->tuple.protocol == IPPROTO_UDP) {
+		if (!check) /* RFC 768: the sender made none */
+			return;
+		check = sum_update(check, addr + ports);
+		*p->check = check ? check : 0xFFFF;
+		return;
+	}
+	*p->check = sum_update(check, addr + ports);
+}
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The two tc programs of an interface: by pinned tcx links where the kernel has them (6.6), by
+ * filters on the clsact qdisc otherwise. A program is replaced in its place; when the way of
+ * attaching changes, the new way works before the old one is given up.
+ */
+#include "attach_parts.h"
+
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+#include <libmnl/libmnl.h>
+
+/* Not in the headers of libbpf 1.1 and Linux 6.1. */
+#define TCX_INGRESS    46
+#define TCX_EGRESS     47
+#define LINK_TYPE_TCX  11
+#define TCX_PROGS_MAX  64
+#define TCX_NO_SUCH_OP 524 /* ENOTSUPP, which has no name outside the kernel */
+
+/*
+ * One place on every device. The priority is ahead of those the kernel gives out itself (49152
+ * and down) and leaves room before it; the handle is "np".
+ */
+#define FILTER_PRIORITY 49
+#define FILTER_HANDLE	0x6e70
+
+#define CLSACT_OURS "clsact" /* a directory among the pins: the qdisc was made by nearpath */
+
+struct hook {
+	const char *name;
+	const char *program;
+	enum bpf_attach_type tcx;
+	enum bpf_tc_attach_point point;
+};
+
+/* In order of detaching: with only egress left, what exists is still answered rightly. */
+static const struct hook hooks[] = {
+	{"ingress", ATTACH_PROG_INGRESS, (enum bpf_attach_type)TCX_INGRESS, BPF_TC_INGRESS},
+	{"egress", ATTACH_PROG_EGRESS, (enum bpf_attach_type)TCX_EGRESS, BPF_TC_EGRESS},
+};
+
+/*
+ * Whether the link sits on this very device: its number may have been given out again, and a
+ * device takes its links along into another namespace, where it can have the same number.
+ */
+static bool tcx_is_on(int link, int ifindex, const struct hook *hook)
+{
+	uint32_t ids[TCX_PROGS_MAX], count = ARRAY_SIZE(ids);
+	struct bpf_link_info info = {};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(link, &info, &size) || info.type != LINK_TYPE_TCX)
+		return false;
+	/* tcx's part is {ifindex, attach_type}, as netns's is {inode, attach_type}. */
+	if (info.netns.netns_ino != (uint32_t)ifindex || info.netns.attach_type != hook->tcx)
+		return false;
+	if (bpf_prog_query(ifindex, hook->tcx, 0, NULL, ids, &count))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (ids[i] == info.prog_id)
+			return true;
+	return false;
+}
+
+/* -ENOENT if there is none, or if it was one of another device, whose pin is then gone. */
+static int tcx_open(const char *path, int ifindex, const struct hook *hook, int *link)
+{
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return fd;
+	if (!tcx_is_on(fd, ifindex, hook)) {
+		if (unlink(path))
+			return -errno;
+		return -ENOENT;
+	}
+	*link = TAKE_FD(fd);
+	return 0;
+}
+
+static int tcx_create(const char *path, int ifindex, const struct hook *hook, int program)
+{
+	_cleanup_close_ int link = bpf_link_create(program, ifindex, hook->tcx, NULL);
+
+	if (link < 0)
+		return link;
+	return bpf_obj_pin(link, path);
+}
+
+static int tcx_attach(const char *links, int ifindex, const struct hook *hook, int program,
+		      bool *created)
+{
+	_cleanup_close_ int link = -1;
+	char path[ATTACH_PATH_SIZE];
+	int err = attach_path(path, links, ifindex, hook->name);
+
+	if (err)
+		return err;
+	err = tcx_open(path, ifindex, hook, &link);
+	if (!err)
+		err = bpf_link_update(link, program, NULL);
+	else if (err != -ENOENT)
+		return err;
+	if (err == -ENOLINK && unlink(path)) /* the device went just now */
+		return -errno;
+	if (err != -ENOENT && err != -ENOLINK)
+		return err;
+	err = tcx_create(path, ifindex, hook, program);
+	if (!err)
+		*created = true;
+	return err;
+}
+
+static int tcx_remove_hook(const char *links, int ifindex, const struct hook *hook)
+{
+	_cleanup_close_ int link = -1;
+	char path[ATTACH_PATH_SIZE];
+	int err = attach_path(path, links, ifindex, hook->name);
+
+	if (err)
+		return err;
+	link = bpf_obj_get(path);
+	if (link == -ENOENT || link == -ENOTDIR)
+		return 0;
+	/* Others may hold the link open: what counts is that it is off, not who has a name for it. */
+	if (link >= 0)
+		bpf_link_detach(link);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+static int tcx_remove(const char *links, int ifindex)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		int err = tcx_remove_hook(links, ifindex, &hooks[i]);
+
+		if (err && !first)
+			first = err;
+	}
+	return first;
+}
+
+/* Egress first: a connection that ingress translates needs it for the answer. */
+static int tcx_attach_both(const char *links, int ifindex, int ingress_fd, int egress_fd)
+{
+	bool created = false;
+	int err = tcx_attach(links, ifindex, &hooks[1], egress_fd, &created);
+
+	if (err)
+		return err;
+	err = tcx_attach(links, ifindex, &hooks[0], ingress_fd, &(bool){false});
+	if (err && created)
+		tcx_remove_hook(links, ifindex, &hooks[1]);
+	return err;
+}
+
+static void close_socket(struct mnl_socket **nl)
+{
+	if (*nl)
+		mnl_socket_close(*nl);
+}
+
+/* Sends one request and runs cb over the answer, which ends a single one by MNL_CB_STOP. */
+static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
+{
+	_cleanup_(close_socket) struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	_cleanup_free_ char *buffer = malloc(MNL_SOCKET_DUMP_SIZE);
+	const struct timeval timeout = {.tv_sec = 1};
+	ssize_t size;
+	int more = 1;
+
+	if (!nl || !buffer)
+		return -errno;
+	if (setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
+	    mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
+	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
+		return -errno;
+	while (more > 0) {
+		size = mnl_socket_recvfrom(nl, buffer, MNL_SOCKET_DUMP_SIZE);
+		if (size < 0)
+			return -errno;
+		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
+				  mnl_socket_get_portid(nl), cb, arg);
+	}
+	return more < 0 ? -errno : 0;
+}
+
+static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags, int ifindex,
+				    uint32_t parent)
+{
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct tcmsg *tc = mnl_nlmsg_put_extra_header(request, sizeof(*tc));
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = NLM_F_REQUEST | flags;
+	request->nlmsg_seq = 1;
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = parent;
+	return request;
+}
+
+static int read_kind(const struct nlmsghdr *message, void *arg)
+{
+	const struct nlattr *attr;
+	bool *clsact = arg;
+
+	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) if (mnl_attr_get_type(attr) ==
+								   TCA_KIND) *clsact =
+		!strcmp(mnl_attr_get_str(attr), "clsact");
+	return MNL_CB_STOP;
+}
+
+/* Whether the qdisc of the ingress side is clsact, or "ingress"; -ENOENT if there is none. */
+static int qdisc_is_clsact(int ifindex, bool *clsact)
+{
+	char buffer[256];
+	struct nlmsghdr *request = put_request(buffer, RTM_GETQDISC, 0, ifindex, TC_H_CLSACT);
+
+	return talk(request, read_kind, clsact);
+}
+
+static int count_filter(const struct nlmsghdr *message, void *arg)
+{
+	(void)message;
+	++*(int *)arg;
+	return MNL_CB_OK;
+}
+
+static bool qdisc_is_empty(int ifindex)
+{
+	static const uint32_t sides[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
+	char buffer[256];
+	int filters = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
+		struct nlmsghdr *request = put_request(buffer, RTM_GETTFILTER, NLM_F_DUMP, ifindex,
+						       TC_H_MAKE(TC_H_CLSACT, sides[i]));
+
+		if (talk(request, count_filter, &filters) || filters)
+			return false;
+	}
+	return true;
+}
+
+static int clsact_make(const char *links, int ifindex, struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	char path[ATTACH_PATH_SIZE];
+	bool clsact = false;
+	int err = attach_path(path, links, ifindex, CLSACT_OURS);
+
+	if (err)
+		return err;
+	err = qdisc_is_clsact(ifindex, &clsact);
+	if (!err && !clsact) {
+		/* It takes filters for the egress side too, and runs them at ingress. */
+		attach_note(a, "an ingress qdisc is there: replace it by clsact (tc qdisc)");
+		return -EBUSY;
+	}
+	if (!err)
+		return 0;
+	if (err != -ENOENT)
+		return err;
+	err = bpf_tc_hook_create(&hook);
+	if (err == -EEXIST)
+		return 0;
+	if (!err && mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	return err;
+}
+
+/* The program of the filter in nearpath's place. Errors: there is no filter, or no qdisc. */
+static int filter_query(int ifindex, const struct hook *hook, uint32_t *program)
+{
+	LIBBPF_OPTS(bpf_tc_hook, where, .ifindex = ifindex, .attach_point = hook->point);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	int err = bpf_tc_query(&where, &opts);
+
+	if (!err)
+		*program = opts.prog_id;
+	return err;
+}
+
+static int filter_attach(int ifindex, const struct hook *hook, int program, bool *created,
+			 struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, where, .ifindex = ifindex, .attach_point = hook->point);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .prog_fd = program);
+	uint32_t id = 0;
+	int err;
+
+	if (!filter_query(ifindex, hook, &id)) {
+		if (!attach_prog_is(id, hook->program)) {
+			attach_note(a, "another %s filter has priority %d, handle 0x%x: move it",
+				    hook->name, FILTER_PRIORITY, FILTER_HANDLE);
+			return -EBUSY;
+		}
+		opts.flags = BPF_TC_F_REPLACE;
+	}
+	err = bpf_tc_attach(&where, &opts);
+	if (!err)
+		*created = !opts.flags;
+	return err;
+}
+
+static int filter_remove(int ifindex, const struct hook *hook)
+{
+	LIBBPF_OPTS(bpf_tc_hook, where, .ifindex = ifindex, .attach_point = hook->point);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	uint32_t id = 0;
+
+	if (filter_query(ifindex, hook, &id) || !attach_prog_is(id, hook->program))
+		return 0;
+	return bpf_tc_detach(&where, &opts);
+}
+
+/* The qdisc goes with the filters if nearpath brought it and nobody else has come to use it. */
+static int clsact_remove(const char *links, int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	char path[ATTACH_PATH_SIZE];
+	int err = attach_path(path, links, ifindex, CLSACT_OURS), first = 0;
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		err = filter_remove(ifindex, &hooks[i]);
+		if (err && !first)
+			first = err;
+	}
+	if (first)
+		return first;
+	if (rmdir(path))
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (qdisc_is_empty(ifindex))
+		bpf_tc_hook_destroy(&hook);
+	return 0;
+}
+
+static int clsact_attach_both(const char *links, int ifindex, int ingress_fd, int egress_fd,
+			      struct attachment *a)
+{
+	bool created = false;
+	int err = clsact_make(links, ifindex, a);
+
+	if (err)
+		return err;
+	err = filter_attach(ifindex, &hooks[1], egress_fd, &created, a);
+	if (!err)
+		err = filter_attach(ifindex, &hooks[0], ingress_fd, &(bool){false}, a);
+	else
+		created = true; /* no filter, but perhaps the qdisc */
+	if (err && created)
+		clsact_remove(links, ifindex);
+	return err;
+}
+
+/* A kernel before 6.6 knows no such attach type. */
+static bool without_tcx(int err)
+{
+	return err == -EINVAL || err == -EOPNOTSUPP || err == -TCX_NO_SUCH_OP;
+}
+
+int attach_tc(const char *links, int ifindex, int ingress_fd, int egress_fd, bool prefer_clsact,
+	      struct attachment *a)
+{
+	_cleanup_quiet_ struct attach_quiet quiet;
+	enum attach_tc tc = ATTACH_TC_TCX;
+	int err = attach_make_dir(links), left;
+
+	attach_quiet_begin(&quiet);
+	a->note[0] = '\0';
+	if (!err && !prefer_clsact)
+		err = tcx_attach_both(links, ifindex, ingress_fd, egress_fd);
+	if (prefer_clsact ? !err : without_tcx(err)) {
+		tc = ATTACH_TC_CLSACT;
+		err = clsact_attach_both(links, ifindex, ingress_fd, egress_fd, a);
+	}
+	if (err && !a->note[0])
+		attach_note(a, "tc: %s", attach_reason(err));
+	if (err)
+		return err;
+	a->tc = tc;
+	/* For a moment both run; a packet that is translated already is none that they change. */
+	left = tc == ATTACH_TC_TCX ? clsact_remove(links, ifindex) : tcx_remove(links, ifindex);
+	if (left)
+		attach_note(a, "tc: the earlier attachment stays: %s", attach_reason(left));
+	return 0;
+}
+
+int detach_tc(const char *links, int ifindex)
+{
+	_cleanup_quiet_ struct attach_quiet quiet;
+	int tcx, clsact;
+
+	attach_quiet_begin(&quiet);
+	tcx = tcx_remove(links, ifindex);
+	clsact = clsact_remove(links, ifindex);
+	return tcx ? tcx : clsact;
+}

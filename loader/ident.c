@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The numbers under which the programs count connections: one a service port, while it exists. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "publish_private.h"
+
+static int ident_key(const struct plan *plan, char **key)
+{
+	return asprintf(key, "%s/%s/%s/%u/%u", plan->namespace, plan->name, plan->port_name,
+			plan->protocol, plan->family) < 0 ?
+		       -ENOMEM :
+		       0;
+}
+
+bool plan_same_port(const struct plan *a, const struct plan *b)
+{
+	return a->protocol == b->protocol && a->family == b->family &&
+	       !strcmp(a->port_name, b->port_name);
+}
+
+static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
+{
+	uint32_t size = p->tables->size[TABLE_service_stats], i, n;
+
+	if (wanted != NO_ID) {
+		*id = wanted;
+		p->id_taken[wanted] = 1;
+		return 0;
+	}
+	for (i = 0; i < size; i++) {
+		n = (p->id_hint + i) % size;
+		if (p->id_taken[n])
+			continue;
+		p->id_taken[n] = 1;
+		p->id_hint = n + 1;
+		memset(&p->tables->service_stats[n], 0, sizeof(struct np_service_stats));
+		*id = n;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+int ident_get(struct publisher *p, const struct plan *plan, uint32_t wanted, uint32_t *id)
+{
+	struct ident *ident;
+	char *key;
+	int rc = ident_key(plan, &key);
+
+	if (rc)
+		return rc;
+	HASH_FIND_STR(p->idents, key, ident);
+	if (ident) {
+		free(key);
+		*id = ident->id;
+		return 0;
+	}
+	ident = calloc(1, sizeof(*ident));
+	rc = ident ? take_id(p, wanted, &ident->id) : -ENOMEM;
+	if (rc) {
+		free(ident);
+		free(key);
+		return rc;
+	}
+	ident->key = key;
+	HASH_ADD_KEYPTR(hh, p->idents, ident->key, strlen(ident->key), ident);
+	*id = ident->id;
+	return 0;
+}
+
+static void drop(struct publisher *p, struct ident *ident)
+{
+	p->id_taken[ident->id] = 0;
+	HASH_DEL(p->idents, ident);
+	free(ident->key);
+	free(ident);
+}
+
+void ident_drop(struct publisher *p, const struct plan *plan)
+{
+	struct ident *ident;
+	char *key;
+
+	if (ident_key(plan, &key))
+		return;
+	HASH_FIND_STR(p->idents, key, ident);
+	if (ident)
+		drop(p, ident);
+	free(key);
+}
+
+void ident_free(struct publisher *p)
+{
+	struct ident *ident, *next;
+
+	HASH_ITER(hh, p->idents, ident, next) {
+		drop(p, ident);
+	}
+	free(p->id_taken);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What every Kubernetes object has: kind, version, name, and the key made of them; and the walk
+ * through Lists. The fields of each kind are read by kube_service.c, kube_slice.c, kube_node.c.
+ */
+#include "kube.h"
+#include "kube_parts.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_LIST_DEPTH 4
+
+static const struct {
+	const char *name;
+	const char *api_version;
+	bool namespaced;
+	int (*read)(const struct field *root, struct kube_object *object);
+	void (*clear)(struct kube_object *object);
+} kinds[KUBE_KINDS] = {
+	[KUBE_SERVICE] = {"Service", "v1", true, kube_service_read, kube_service_clear},
+	[KUBE_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1", true, kube_slice_read,
+			kube_slice_clear},
+	[KUBE_NODE] = {"Node", "v1", false, kube_node_read, kube_node_clear},
+};
+
+/* Who an object is; the strings are borrowed from it. namespace is NULL for a Node. */
+struct identity {
+	enum kube_kind kind;
+	const char *namespace;
+	const char *name;
+};
+
+const char *kube_kind_name(enum kube_kind kind)
+{
+	return kinds[kind].name;
+}
+
+/* As much of `Service "ns/name"` as there is, before anything is known to be right. */
+static void name_object(const json_t *json, struct kube_error *error)
+{
+	const json_t *metadata = json_object_get(json, "metadata");
+	const char *kind = json_string_value(json_object_get(json, "kind"));
+	const char *namespace = json_string_value(json_object_get(metadata, "namespace"));
+	const char *name = json_string_value(json_object_get(metadata, "name"));
+
+	memset(error, 0, sizeof(*error));
+	if (!name || !name[0])
+		return;
+	snprintf(error->object, sizeof(error->object), "%.60s \"%.253s%s%.253s\"",
+		 kind ? kind : "object", namespace ? namespace : "", namespace ? "/" : "", name);
+	field_clean(error->object);
+}
+
+static int read_kind(const struct field *root, enum kube_kind *kind)
+{
+	struct field field = field_member(root, "kind");
+	const char *name = NULL;
+	int err;
+
+	err = field_required(&field);
+	if (!err)
+		err = field_string(&field, &name);
+	if (err)
+		return err;
+	for (size_t i = 0; i < KUBE_KINDS; i++) {
+		if (!strcmp(kinds[i].name, name)) {
+			*kind = (enum kube_kind)i;
+			return 0;
+		}
+	}
+	field_refuse(&field, "\"%.60s\" is not used; give Service, EndpointSlice and Node only",
+		     name);
+	return -ENOTSUP;
+}
+
+/* An object that is only named, to be deleted, need not give its apiVersion. */
+static int check_version(const struct field *root, enum kube_kind kind, bool required)
+{
+	struct field field = field_member(root, "apiVersion");
+	const char *version = NULL;
+	int err;
+
+	err = required ? field_required(&field) : 0;
+	if (!err)
+		err = field_string(&field, &version);
+	if (err || !version || !strcmp(version, kinds[kind].api_version))
+		return err;
+	field_refuse(&field, "\"%.60s\" is not supported; give the object as %s", version,
+		     kinds[kind].api_version);
+	return -ENOTSUP;
+}
+
+static int read_metadata_name(const struct field *metadata, const char *member, const char **name)
+{
+	struct field field = field_member(metadata, member);
+	const char *read = NULL;
+	int err;
+
+	err = kube_read_name(&field, KUBE_MAX_NAME, &read);
+	if (!err && !read)
+		err = field_refuse(&field, "is missing; the object must have one");
+	if (!err)
+		*name = read;
+	return err;
+}
+
+static int read_identity(const struct field *root, bool whole, struct identity *identity)
+{
+	struct identity read = {.namespace = NULL};
+	struct field metadata;
+	int err;
+
+	err = field_required(root);
+	if (!err)
+		err = field_object(root);
+	if (!err)
+		err = read_kind(root, &read.kind);
+	if (!err)
+		err = check_version(root, read.kind, whole);
+	if (!err)
+		err = field_member_object(root, "metadata", &metadata);
+	if (!err)
+		err = read_metadata_name(&metadata, "name", &read.name);
+	if (!err && kinds[read.kind].namespaced)
+		err = read_metadata_name(&metadata, "namespace", &read.namespace);
+	if (!err)
+		*identity = read;
+	return err;
+}
+
+static int make_key(const struct identity *identity, char **key)
+{
+	char made[32 + 2 * KUBE_MAX_NAME];
+
+	snprintf(made, sizeof(made), "%s %s%s%s", kinds[identity->kind].name,
+		 identity->namespace ? identity->namespace : "", identity->namespace ? "/" : "",
+		 identity->name);
+	return kube_copy(made, key);
+}
+
+static int copy_identity(const struct identity *identity, struct kube_object *object)
+{
+	int err = 0;
+
+	switch (identity->kind) {
+	case KUBE_SERVICE:
+		err = kube_copy(identity->namespace, &object->service.namespace);
+		return err ? err : kube_copy(identity->name, &object->service.name);
+	case KUBE_SLICE:
+		err = kube_copy(identity->namespace, &object->slice.namespace);
+		return err ? err : kube_copy(identity->name, &object->slice.name);
+	default:
+		return kube_copy(identity->name, &object->node.name);
+	}
+}
+
+int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error)
+{
+	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
+	_cleanup_(kube_free) struct kube_object *parsed = NULL;
+	struct identity identity;
+	int err;
+
+	name_object(json, error);
+	err = read_identity(&root, true, &identity);
+	if (err)
+		return err;
+	parsed = kube_alloc(1, sizeof(*parsed));
+	if (!parsed)
+		return -ENOMEM;
+	parsed->kind = identity.kind;
+	parsed->json = json_incref(json);
+	err = make_key(&identity, &parsed->key);
+	if (!err)
+		err = copy_identity(&identity, parsed);
+	if (!err)
+		err = kinds[identity.kind].read(&root, parsed);
+	if (err)
+		return err;
+	*object = TAKE_PTR(parsed);
+	return 0;
+}
+
+void kube_free(struct kube_object **object)
+{
+	if (!*object)
+		return;
+	kinds[(*object)->kind].clear(*object);
+	json_decref((*object)->json);
+	free((*object)->key);
+	free(*object);
+	*object = NULL;
+}
+
+int kube_key(json_t *json, char **key, struct kube_error *error)
+{
+	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
+	struct identity identity;
+	int err;
+
+	name_object(json, error);
+	err = read_identity(&root, false, &identity);
+	return err ? err : make_key(&identity, key);
+}
+
+struct walk {
+	int (*visit)(json_t *json, void *arg);
+	void *arg;
+	struct kube_error *error;
+	size_t visited;
+};
+
+static int refuse_list(struct walk *walk, const char *path, const char *reason)
+{
+	snprintf(walk->error->object, sizeof(walk->error->object), "List after object %zu",
+		 walk->visited);
+	snprintf(walk->error->path, sizeof(walk->error->path), "%s", path);
+	snprintf(walk->error->reason, sizeof(walk->error->reason), "%s", reason);
+	return -EINVAL;
+}
+
+static bool is_list(const json_t *json)
+{
+	const char *kind = json_string_value(json_object_get(json, "kind"));
+	size_t length = kind ? strlen(kind) : 0;
+
+	return length >= 4 && !strcmp(kind + length - 4, "List");
+}
+
+static int visit_one(struct walk *walk, json_t *json)
+{
+	int err;
+
+	walk->visited++;
+	walk->error->object[0] = '\0';
+	err = walk->visit(json, walk->arg);
+	if (err && !walk->error->object[0])
+		snprintf(walk->error->object, sizeof(walk->error->object), "object %zu",
+			 walk->visited);
+	return err;
+}
+
+/* Bounded by MAX_LIST_DEPTH, whatever the input. */
+static int walk_list(struct walk *walk, json_t *json, unsigned int depth)
+{
+	json_t *items = json;
+	int err = 0;
+
+	if (is_list(json)) {
+		items = json_object_get(json, "items");
+		if (json_is_null(items)) /* how Go writes an empty one */
+			return 0;
+		if (!json_is_array(items))
+			return refuse_list(walk, "items",
+					   "is missing or not an array; a List must have one");
+	}
+	if (!json_is_array(items))
+		return visit_one(walk, json);
+	if (depth == MAX_LIST_DEPTH)
+		return refuse_list(walk, "items",
+				   "Lists are nested more than 4 deep; give a flat one");
+	for (size_t i = 0; i < json_array_size(items) && !err; i++)
+		err = walk_list(walk, json_array_get(items, i), depth + 1);
+	return err;
+}
+
+int kube_each(json_t *json, int (*visit)(json_t *json, void *arg), void *arg,
+	      struct kube_error *error)
+{
+	struct walk walk = {.visit = visit, .arg = arg, .error = error};
+
+	memset(error, 0, sizeof(*error));
+	if (!json_is_object(json) && !json_is_array(json))
+		return refuse_list(&walk, "", "is neither an object, a List nor an array");
+	return walk_list(&walk, json, 0);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Kubernetes objects as nearpath reads them: Service, EndpointSlice and Node, checked in every
+ * field that is used. What is not used is not looked at. No I/O.
+ */
+#ifndef NEARPATH_LOADER_KUBE_H
+#define NEARPATH_LOADER_KUBE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../maps/abi.h"
+
+enum kube_kind { KUBE_SERVICE, KUBE_SLICE, KUBE_NODE, KUBE_KINDS };
+
+/* Why an object was refused, for the person who wrote it. */
+struct kube_error {
+	char object[600]; /* `Service "ns/name"`; "" if it has no name, `object 3` by kube_each() */
+	char path[256];	  /* `spec.ports[0].nodePort` */
+	char reason[256]; /* `70000 is not a port (1-65535)` */
+};
+
+struct kube_port {
+	char *name; /* "" if absent */
+	uint8_t protocol; /* IPPROTO_TCP, _UDP, _SCTP */
+	uint16_t port;	  /* host order; in a slice the target port, 0 if null */
+	uint16_t node_port; /* services only; host order; 0: none */
+};
+
+/* An address of known family. */
+struct kube_address {
+	uint8_t family; /* NP_IPV4, NP_IPV6 */
+	union np_addr addr;
+};
+
+struct kube_vip {
+	struct kube_address ip;
+	bool proxy; /* ipMode Proxy: not ours to answer */
+};
+
+struct kube_service {
+	char *namespace;
+	char *name;
+	bool skip; /* headless, ExternalName, or another proxy's (service-proxy-name) */
+	char *type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
+	struct kube_address *cluster_ip; /* at most one for each family is used: the first */
+	size_t cluster_ips;
+	struct kube_address *external_ip;
+	size_t external_ips;
+	struct kube_vip *vip;
+	size_t vips;
+	char **source_range; /* as written, trimmed; checked by who uses them */
+	size_t source_ranges;
+	struct kube_port *port;
+	size_t ports;
+	bool internal_local;
+	bool external_local;
+	bool client_ip_affinity;
+	uint32_t affinity_seconds;
+	uint16_t health_check_node_port;
+};
+
+struct kube_endpoint {
+	union np_addr addr; /* addresses[0] */
+	bool ready;
+	bool serving;
+	bool terminating;
+	char *node_name; /* NULL if absent */
+	char *zone;	 /* NULL if absent */
+	char **zone_hint; /* NULL-terminated, or NULL */
+	char **node_hint;
+};
+
+struct kube_slice {
+	char *namespace;
+	char *name;
+	char *service; /* label kubernetes.io/service-name; NULL: tied to none */
+	bool skip;     /* labelled headless, or addressType FQDN */
+	uint8_t family;
+	struct kube_endpoint *endpoint;
+	size_t endpoints;
+	struct kube_port *port; /* entries without a usable port are left out */
+	size_t ports;
+};
+
+struct kube_node {
+	char *name;
+	char *zone; /* label topology.kubernetes.io/zone; NULL if absent */
+	char **pod_cidr;
+	size_t pod_cidrs;
+	bool deleting; /* deletionTimestamp, or tainted ToBeDeletedByClusterAutoscaler */
+};
+
+struct kube_object {
+	enum kube_kind kind;
+	char *key; /* "Service ns/name": unique among all objects */
+	json_t *json; /* the object as it came, owned (one reference) */
+	union {
+		struct kube_service service;
+		struct kube_slice slice;
+		struct kube_node node;
+	};
+};
+
+/*
+ * Check and read one object. On success *object owns everything. -EINVAL: refused, *error filled.
+ * -ENOTSUP: a kind or apiVersion that is not ours, *error filled. -ENOMEM.
+ */
+int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error);
+
+void kube_free(struct kube_object **object);
+
+/*
+ * The key of an object that is only named ({kind, metadata:{namespace, name}}), as delete takes
+ * it; to be freed by free(). Same errors as kube_parse().
+ */
+int kube_key(json_t *json, char **key, struct kube_error *error);
+
+/*
+ * Call visit(json, arg) for each object in json: the object itself, or the items of a List
+ * (any kind ending in "List", nested at most 4 deep), or of an array. Stops at, and returns, the
+ * first non-zero value; if error->object is empty then (visit filled the same *error for an object
+ * without a name), it becomes `object 3`. -EINVAL with *error filled if it is none of these.
+ */
+int kube_each(json_t *json, int (*visit)(json_t *json, void *arg), void *arg,
+	      struct kube_error *error);
+
+const char *kube_kind_name(enum kube_kind kind); /* "Service", "EndpointSlice", "Node" */
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Reads an EndpointSlice: its service, ports and endpoints, each with state and hints. Which of
+ * the endpoints are used is decided in endpoints.c.
+ */
+#include "kube_parts.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void free_names(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+/* hints.forZones or forNodes: a NULL-terminated array of names, NULL if there is none. */
+static int read_hints(const struct field *hints, const char *member, bool zones, char ***names)
+{
+	struct field list;
+	int err;
+
+	err = field_member_array(hints, member, KUBE_MAX_LISTED, &list);
+	if (err || !field_length(&list))
+		return err;
+	*names = kube_alloc(field_length(&list) + 1, sizeof(**names));
+	err = *names ? 0 : -ENOMEM;
+	for (size_t i = 0; i < field_length(&list) && !err; i++) {
+		struct field item = field_item(&list, i);
+		struct field field = field_member(&item, "name");
+		const char *name = NULL;
+
+		err = field_object(&item);
+		if (!err)
+			err = field_required(&field);
+		if (!err)
+			err = zones ? kube_read_zone(&field, &name)
+				    : kube_read_name(&field, KUBE_MAX_NAME, &name);
+		if (!err && !name)
+			err = field_refuse(&field, "is empty; name a %s or leave the hint out",
+					   zones ? "zone" : "node");
+		if (!err)
+			err = kube_copy(name, &(*names)[i]);
+	}
+	return err;
+}
+
+/* kube-proxy uses the first address only (KEP-2578 deprecates the others). */
+static int read_endpoint_address(const struct field *item, uint8_t family, union np_addr *addr)
+{
+	struct kube_address address = {.family = 0};
+	struct field list, first;
+	int err;
+
+	err = field_member_array(item, "addresses", KUBE_MAX_ADDRESSES, &list);
+	if (!err && !field_length(&list))
+		err = field_refuse(&list, "has no address; give the endpoint one");
+	if (err)
+		return err;
+	first = field_item(&list, 0);
+	err = kube_read_address(&first, &address);
+	if (err)
+		return err;
+	if (address.family != family)
+		return field_refuse(&first, "\"%s\" is not an %s address, as addressType says",
+				    json_string_value(first.value),
+				    family == NP_IPV4 ? "IPv4" : "IPv6");
+	*addr = address.addr;
+	return 0;
+}
+
+static int read_conditions(const struct field *item, struct kube_endpoint *endpoint)
+{
+	struct field conditions;
+	int err;
+
+	endpoint->ready = true;
+	endpoint->serving = true;
+	err = field_member_object(item, "conditions", &conditions);
+	if (!err)
+		err = field_member_bool(&conditions, "ready", &endpoint->ready);
+	if (!err)
+		err = field_member_bool(&conditions, "serving", &endpoint->serving);
+	if (!err)
+		err = field_member_bool(&conditions, "terminating", &endpoint->terminating);
+	return err;
+}
+
+static int read_place(const struct field *item, struct kube_endpoint *endpoint)
+{
+	struct field node_field = field_member(item, "nodeName");
+	struct field zone_field = field_member(item, "zone");
+	const char *node = NULL, *zone = NULL;
+	int err;
+
+	err = kube_read_name(&node_field, KUBE_MAX_NAME, &node);
+	if (!err)
+		err = kube_read_zone(&zone_field, &zone);
+	if (!err)
+		err = kube_copy(node, &endpoint->node_name);
+	if (!err)
+		err = kube_copy(zone, &endpoint->zone);
+	return err;
+}
+
+static int read_endpoint(const struct field *item, uint8_t family, struct kube_endpoint *endpoint)
+{
+	struct field hints;
+	int err;
+
+	err = field_required(item);
+	if (!err)
+		err = field_object(item);
+	if (!err)
+		err = read_endpoint_address(item, family, &endpoint->addr);
+	if (!err)
+		err = read_conditions(item, endpoint);
+	if (!err)
+		err = read_place(item, endpoint);
+	if (!err)
+		err = field_member_object(item, "hints", &hints);
+	if (!err)
+		err = read_hints(&hints, "forZones", true, &endpoint->zone_hint);
+	if (!err)
+		err = read_hints(&hints, "forNodes", false, &endpoint->node_hint);
+	return err;
+}
+
+static int read_endpoints(const struct field *root, struct kube_slice *slice)
+{
+	struct field list;
+	int err;
+
+	err = field_member_array(root, "endpoints", KUBE_MAX_ENDPOINTS, &list);
+	if (err)
+		return err;
+	slice->endpoint = kube_alloc(field_length(&list), sizeof(*slice->endpoint));
+	err = slice->endpoint ? 0 : -ENOMEM;
+	for (size_t i = 0; i < field_length(&list) && !err; i++) {
+		struct field item = field_item(&list, i);
+
+		slice->endpoints++; /* first: a half-read one must be freed too */
+		err = read_endpoint(&item, slice->family, &slice->endpoint[i]);
+	}
+	return err;
+}
+
+/* An entry without a number means "all ports", which kube-proxy ignores. */
+static int read_port(const struct field *item, struct kube_slice *slice)
+{
+	struct kube_port *port = &slice->port[slice->ports];
+	struct field name_field = field_member(item, "name");
+	struct field number = field_member(item, "port");
+	const char *name = NULL;
+	int err;
+
+	err = field_object(item);
+	if (!err)
+		err = kube_read_port(&number, 0, &port->port);
+	if (!err)
+		err = kube_read_protocol(item, &port->protocol);
+	if (!err)
+		err = kube_read_name(&name_field, KUBE_MAX_PORT_NAME, &name);
+	if (err || !port->port)
+		return err;
+	err = kube_copy(name ? name : "", &port->name);
+	slice->ports += !err;
+	return err;
+}
+
+static int read_ports(const struct field *root, struct kube_slice *slice)
+{
+	struct field list;
+	int err;
+
+	err = field_member_array(root, "ports", KUBE_MAX_PORTS, &list);
+	if (err)
+		return err;
+	slice->port = kube_alloc(field_length(&list), sizeof(*slice->port));
+	err = slice->port ? 0 : -ENOMEM;
+	for (size_t i = 0; i < field_length(&list) && !err; i++) {
+		struct field item = field_item(&list, i);
+
+		err = read_port(&item, slice);
+	}
+	return err;
+}
+
+static int read_address_type(const struct field *root, struct kube_slice *slice)
+{
+	static const char *const types[] = {"IPv4", "IPv6", "FQDN", NULL};
+	struct field type = field_member(root, "addressType");
+	size_t choice = 0;
+	int err;
+
+	err = field_required(&type);
+	if (!err)
+		err = kube_read_choice(&type, types, &choice);
+	if (err)
+		return err;
+	slice->family = choice == 1 ? NP_IPV6 : NP_IPV4;
+	slice->skip = slice->skip || choice == 2;
+	return 0;
+}
+
+int kube_slice_read(const struct field *root, struct kube_object *object)
+{
+	struct kube_slice *slice = &object->slice;
+	struct field metadata, labels, service_field, headless;
+	const char *service = NULL;
+	int err;
+
+	err = kube_read_labels(root, &metadata, &labels);
+	if (err)
+		return err;
+	headless = field_member(&labels, "service.kubernetes.io/headless");
+	slice->skip = headless.value != NULL;
+	service_field = field_member(&labels, "kubernetes.io/service-name");
+	err = kube_read_name(&service_field, KUBE_MAX_NAME, &service);
+	if (!err)
+		err = kube_copy(service, &slice->service);
+	if (!err)
+		err = read_address_type(root, slice);
+	if (!err && !slice->skip)
+		err = read_ports(root, slice);
+	if (!err && !slice->skip)
+		err = read_endpoints(root, slice);
+	return err;
+}
+
+void kube_slice_clear(struct kube_object *object)
+{
+	struct kube_slice *slice = &object->slice;
+
+	for (size_t i = 0; i < slice->endpoints; i++) {
+		free(slice->endpoint[i].node_name);
+		free(slice->endpoint[i].zone);
+		free_names(slice->endpoint[i].zone_hint);
+		free_names(slice->endpoint[i].node_hint);
+	}
+	for (size_t i = 0; i < slice->ports; i++)
+		free(slice->port[i].name);
+	free(slice->namespace);
+	free(slice->name);
+	free(slice->service);
+	free(slice->endpoint);
+	free(slice->port);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the tables should hold for one service port in one address family: its backends and its
+ * frontends with a policy for each class of client. Made from Kubernetes objects by kube-proxy's
+ * rules (plan.c, endpoints.c); turned into tables by publish.c. Pure data, no I/O.
+ */
+#ifndef NEARPATH_LOADER_PLAN_H
+#define NEARPATH_LOADER_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../maps/abi.h"
+
+struct kube_service;
+struct kube_slice;
+
+enum plan_kind {
+	PLAN_CLUSTER_IP,
+	PLAN_EXTERNAL_IP,
+	PLAN_LOAD_BALANCER,
+	PLAN_NODE_PORT, /* addr is zero: any node address */
+	PLAN_KINDS,
+};
+
+struct plan_backend {
+	union np_addr addr;
+	__be16 port;
+	bool local; /* nodeName is this node's */
+	bool ready;
+	bool serving;
+	bool terminating;
+	uint8_t zone;	  /* enum np_zone_class: NODE if local, else by zone name */
+	char *zone_name;  /* NULL: unknown */
+	char *node_name;  /* NULL: unknown */
+};
+
+/* For one class: a verdict and, if it is FORWARD, the backends to choose from. */
+struct plan_policy {
+	uint8_t verdict; /* enum np_verdict */
+	bool snat;
+	const uint32_t *backend; /* numbers into plan.backend; points to plan.cluster or plan.local */
+	size_t count;
+};
+
+struct plan_frontend {
+	enum plan_kind kind;
+	union np_addr addr;
+	__be16 port;
+	struct plan_policy policy[NP_CLASSES];
+};
+
+enum plan_topology { PLAN_TOPOLOGY_NONE, PLAN_TOPOLOGY_ZONE, PLAN_TOPOLOGY_NODE };
+
+/* Owned as a whole: plan_free() frees everything below it. */
+struct plan {
+	char *namespace;
+	char *name;
+	char *port_name;  /* "" where the port has no name */
+	uint8_t protocol; /* IPPROTO_* */
+	uint8_t family;	  /* NP_IPV4 or NP_IPV6 */
+	enum plan_topology topology;
+
+	struct plan_backend *backend; /* every endpoint known, whatever its state */
+	size_t backends;
+	uint32_t *cluster; /* kube-proxy.md's list C: numbers into backend */
+	size_t clusters;
+	uint32_t *local; /* its list L */
+	size_t locals;
+
+	struct plan_frontend *frontend;
+	size_t frontends;
+};
+
+/* What the node contributes to a plan. zone NULL or "": unknown. */
+struct plan_node {
+	const char *name;
+	const char *zone;
+	bool detector;	     /* a local detector is configured: pods can be told apart */
+	bool masquerade_all; /* translate the source of everything */
+};
+
+/*
+ * Make the plans of one Service from its slices (all of them slices of this service, any order):
+ * one plan for each port and family with a clusterIP of that family. *plans is an array of *count
+ * pointers, each to be freed by plan_free(), the array by free(). A Service that kube-proxy skips
+ * gives *count 0. Returns 0 or -ENOMEM.
+ */
+int plan_make(const struct plan_node *node, const struct kube_service *service,
+	      struct kube_slice *const *slices, size_t nslices, struct plan ***plans, size_t *count);
+
+void plan_free(struct plan **plan);
+
+/* The same frontends, policies and backends, so that nothing need be published. */
+bool plan_equal(const struct plan *a, const struct plan *b);
+
+const char *plan_kind_name(enum plan_kind kind);	 /* "ClusterIP", "ExternalIP", ... */
+const char *plan_topology_name(enum plan_topology mode); /* "none", "zone", "node" */
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From plans to tables: which frontends are published, where their versions, slots and backends
+ * lie, and how a change goes in without a packet ever seeing half of it. The only writer of the
+ * tables frontends, services, slots and backends.
+ */
+#ifndef NEARPATH_LOADER_PUBLISH_H
+#define NEARPATH_LOADER_PUBLISH_H
+
+#include <jansson.h>
+
+#include "plan.h"
+#include "tables.h"
+
+struct publisher;
+
+/* The source address the kernel takes towards dst; 0 or -errno. See netlink_source(). */
+typedef int (*publish_source)(void *arg, uint8_t family, const union np_addr *dst,
+			      union np_addr *src);
+
+/* What tables hold already (adopted) is kept, unowned, until a plan or publish_sweep() says else. */
+int publisher_new(struct tables *tables, publish_source source, void *arg,
+		  struct publisher **publisher);
+void publisher_free(struct publisher **publisher); /* the tables stay as they are */
+
+/*
+ * From now on these are the plans of the Service; takes all of plans[] over, also on failure, but
+ * not the array. count 0 removes it. A frontend that another service has already is left out and
+ * told by publish_conflicts(). -ENOSPC: a table is full; the service's frontends keep what they
+ * had, other services are not touched.
+ */
+int publish_service(struct publisher *p, const char *namespace, const char *name,
+		    struct plan **plans, size_t count);
+
+/* An address of this host: NodePorts are served there, or not. flags: NP_SERVICE_..._ADDRESS. */
+int publish_address(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flags);
+void publish_address_gone(struct publisher *p, uint8_t family, const union np_addr *addr);
+
+/* Routes or addresses changed: ask again for the source address of every backend. */
+void publish_sources(struct publisher *p);
+
+/* Remove what was adopted and is no service's. */
+void publish_sweep(struct publisher *p);
+
+/* Every plan in order of namespace, name, port name; visit as usual: non-zero stops. */
+int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg);
+
+/* Is this frontend of the plan in the tables? */
+bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *f);
+
+/* Counters of a plan's service port; zero if it has none yet. */
+struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan);
+
+struct publish_backend {
+	uint32_t number;
+	uint32_t references;
+	const struct np_backend *entry;
+};
+int publish_each_backend(struct publisher *p,
+			 int (*visit)(const struct publish_backend *backend, void *arg), void *arg);
+
+/* New JSON array of strings: frontends that two services claim. NULL without memory. */
+json_t *publish_conflicts(struct publisher *p);
+
+/* How many entries of the table are in use. */
+uint32_t publish_used(struct publisher *p, enum table table);
+
+#endif

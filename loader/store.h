@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The wanted state: every Kubernetes object given to the daemon, by key, and which services a
+ * change touches. Changes are staged and then taken over as a whole or not at all. No I/O.
+ */
+#ifndef NEARPATH_LOADER_STORE_H
+#define NEARPATH_LOADER_STORE_H
+
+#include "kube.h"
+
+struct store;
+
+int store_new(struct store **store);
+void store_free(struct store **store);
+
+/* A set of changes under construction. */
+struct store_change;
+
+/* replace: objects that are not in the change are removed by it. */
+int store_change_new(struct store *store, bool replace, struct store_change **change);
+void store_change_free(struct store_change **change);
+
+/*
+ * Add an object (a second one of the same key wins over the first); takes *object over and nulls
+ * it. Or name a key to remove; removing what is not there is counted, not an error.
+ */
+int store_change_put(struct store_change *change, struct kube_object **object);
+int store_change_remove(struct store_change *change, const char *key);
+
+struct store_result {
+	size_t applied;	  /* new or different */
+	size_t unchanged; /* the same JSON as before, but for its version in metadata */
+	size_t removed;
+	size_t missing; /* to be removed, but not there */
+};
+
+/*
+ * Take the change over. For each service touched (by itself or by a slice), once, visit() is
+ * called after the whole change is in the store, with "namespace" and "name"; node is called once
+ * for each Node that changed. Members of the visitor may be NULL, and visitor too. Frees *change
+ * in any case. Returns 0 or -ENOMEM (nothing changed then).
+ */
+struct store_visitor {
+	void (*service)(const char *namespace, const char *name, void *arg);
+	void (*node)(const char *name, void *arg);
+	void (*object)(const char *key, const char *event, void *arg); /* "applied", "removed" */
+	void *arg;
+};
+int store_commit(struct store *store, struct store_change **change,
+		 const struct store_visitor *visitor, struct store_result *result);
+
+/* NULL where there is none. Borrowed: valid until the next commit. */
+const struct kube_service *store_service(const struct store *store, const char *namespace,
+					 const char *name);
+const struct kube_node *store_node(const struct store *store, const char *name);
+
+/* The slices of one service; *slices to be freed by free(), what it points to is borrowed. */
+int store_slices(const struct store *store, const char *namespace, const char *service,
+		 struct kube_slice ***slices, size_t *count);
+
+/* Every object in order of its key; visit as in kube_each(). */
+int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
+	       void *arg);
+size_t store_count(const struct store *store, enum kube_kind kind);
+
+#endif

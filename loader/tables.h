@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The BPF tables and programs of one nearpath instance: created or adopted from their pins, sized,
+ * loaded, and mapped into this process. Knows their sizes, not what they mean.
+ */
+#ifndef NEARPATH_LOADER_TABLES_H
+#define NEARPATH_LOADER_TABLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../maps/flow.h"
+#include "../maps/hash.h"
+#include "../maps/iface.h"
+#include "../maps/service.h"
+#include "../maps/stats.h"
+
+/* X(map name as in maps.bpf.h, type of its values). */
+#define TABLES_LIST(X)                                                                             \
+	X(frontends, struct np_frontend_bucket)                                                    \
+	X(services, struct np_service)                                                             \
+	X(slots, uint32_t)                                                                         \
+	X(backends, struct np_backend)                                                             \
+	X(flow_index4, struct np_flow_bucket)                                                      \
+	X(flows4, struct np_flow4)                                                                 \
+	X(flow_index6, struct np_flow_bucket)                                                      \
+	X(flows6, struct np_flow6)                                                                 \
+	X(flow_hands, struct np_flow_hand)                                                         \
+	X(ifaces, struct np_iface)                                                                 \
+	X(config, struct np_config)                                                                \
+	X(stats, struct np_stats)                                                                  \
+	X(service_stats, struct np_service_stats)
+
+enum table {
+#define X(name, type) TABLE_##name,
+	TABLES_LIST(X)
+#undef X
+		TABLES,
+};
+
+struct tables_options {
+	const char *bpffs; /* directory of a bpffs for the pins; NULL: nothing is pinned */
+	uint32_t max_flows;	/* records a family, rounded up to a power of two */
+	uint32_t max_services;	/* service versions at a time */
+	uint32_t max_slots;
+	uint32_t max_backends;
+	uint16_t snat_port_first; /* host order; 0: choose below the local port range */
+	uint16_t snat_port_count;
+};
+
+struct tc_bpf;
+struct xdp_bpf;
+
+struct tables {
+	/* One pointer and one length (in entries) for each table: t->flows4, t->size[TABLE_flows4]. */
+#define X(name, type) type *name;
+	TABLES_LIST(X)
+#undef X
+	uint32_t size[TABLES];
+	int fd[TABLES];
+	bool adopted; /* the tables were there before this process */
+	bool direct_checksum;
+	__u64 hash_key[NP_HASH_KEYS];
+	struct tc_bpf *tc;
+	struct xdp_bpf *xdp;
+	int ingress_fd, egress_fd, xdp_fd; /* the programs */
+};
+
+/*
+ * Create or adopt the tables, load the programs. On failure *why (static or in a thread-local
+ * buffer) says what to do. Sizes of adopted tables win over options. -EPROTO: pinned tables of
+ * another ABI version. Others as libbpf returns them.
+ */
+int tables_open(const struct tables_options *options, struct tables **tables, const char **why);
+
+/* Unmaps and closes; pins and attached programs stay. */
+void tables_close(struct tables **tables);
+
+/* Remove the pins of all tables below bpffs. */
+int tables_unpin(const char *bpffs);
+
+const char *tables_name(enum table table);
+size_t tables_value_size(enum table table);
+
+/* Returns after every program that was running when it was called has ended. 0 or -errno. */
+int tables_synchronize(void);
+
+#endif

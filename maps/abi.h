@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What every table shares: its version, the words for families, classes, verdicts, hooks and
+ * reasons, and the address type. Included as it stands by the BPF programs and by C programs.
+ * The tables themselves have a header each beside this one.
+ *
+ * Byte order: addresses and ports are in network order everywhere in shared memory.
+ */
+#ifndef NEARPATH_MAPS_ABI_H
+#define NEARPATH_MAPS_ABI_H
+
+#include <linux/types.h>
+
+/* Raised by every change of a struct in this folder. Tables of another version are not adopted. */
+#define NP_ABI_VERSION 1
+
+#define NP_STATIC_ASSERT(expr) _Static_assert(expr, #expr)
+
+/* The address families, by the version number in the packet. */
+#define NP_IPV4 4
+#define NP_IPV6 6
+
+/* An address of either family; IPv4 uses the first word and leaves the rest zero. */
+union np_addr {
+	__be32 v4;
+	__be32 word[4];
+};
+NP_STATIC_ASSERT(sizeof(union np_addr) == 16);
+
+/* Where a new connection comes from; every service has one policy for each. */
+enum np_class {
+	NP_CLASS_POD,	  /* a pod of the cluster, by the local detector */
+	NP_CLASS_NODE,	  /* an address of this host */
+	NP_CLASS_OUTSIDE, /* anything else */
+	NP_CLASSES,
+};
+
+/* X(enumerator, name): what happens to a new connection. */
+#define NP_VERDICT_LIST(X)                                                                         \
+	X(PASS, "pass") /* no service: the kernel's business */                                    \
+	X(FORWARD, "forward")                                                                      \
+	X(REJECT, "reject") /* no endpoint at all: port unreachable */                             \
+	X(DROP, "drop")	    /* policy Local without a local endpoint */
+
+enum np_verdict {
+#define X(e, name) NP_VERDICT_##e,
+	NP_VERDICT_LIST(X)
+#undef X
+		NP_VERDICTS,
+};
+
+/* X(enumerator, name): the places where a program sees packets. */
+#define NP_HOOK_LIST(X)                                                                            \
+	X(INGRESS, "ingress")                                                                      \
+	X(EGRESS, "egress")                                                                        \
+	X(XDP, "xdp")
+
+enum np_hook {
+#define X(e, name) NP_HOOK_##e,
+	NP_HOOK_LIST(X)
+#undef X
+		NP_HOOKS,
+};
+
+/*
+ * X(enumerator, name, help): why a packet did not simply pass; counted by hook and reason.
+ * The names are metric labels and may not change.
+ */
+#define NP_REASON_LIST(X)                                                                          \
+	X(TRANSLATED, "translated", "packets of flows rewritten (interfaces with stats=on)")       \
+	X(NEW_FLOW, "new_flow", "connections given a backend")                                     \
+	X(NO_ENDPOINT, "no_endpoint", "refused: the service has no endpoint")                      \
+	X(POLICY_DROP, "policy_drop", "dropped: traffic policy Local without a local endpoint")    \
+	X(FLOWS_FULL, "flows_full", "dropped: no flow record could be freed")                      \
+	X(NO_SNAT_PORT, "no_snat_port", "dropped: no free source port towards the backend")        \
+	X(NO_SNAT_ADDRESS, "no_snat_address", "dropped: no source address towards the backend")    \
+	X(EVICTED, "evicted", "records of closed or unanswered flows taken for new ones")          \
+	X(RACE_LOST, "race_lost", "flows set up by another CPU at the same time")                  \
+	X(PORT_MOVED, "port_moved", "flows given another source port because theirs was taken")    \
+	X(TABLE_ERROR, "table_error", "passed: a table entry pointed outside its table")           \
+	X(DRAIN, "drain", "new connections left to the kernel by lb=drain")                        \
+	X(MSS_CLAMPED, "mss_clamped", "SYN packets whose MSS was lowered")                         \
+	X(ICMP_TRANSLATED, "icmp_translated", "ICMP errors whose inner packet was rewritten")      \
+	X(FRAGMENT_LOST, "fragment_lost", "fragments that came before their first")                \
+	X(XDP_TX, "xdp_tx", "packets sent back out of their device by XDP")                        \
+	X(XDP_REDIRECT, "xdp_redirect", "packets sent out of another device by XDP")               \
+	X(XDP_NO_ROUTE, "xdp_no_route", "packets XDP left to tc: no route, neighbour or room")
+
+enum np_reason {
+#define X(e, name, help) NP_REASON_##e,
+	NP_REASON_LIST(X)
+#undef X
+		NP_REASONS,
+};
+
+/* Where a chosen backend is, seen from this node; the columns of the connection counters. */
+#define NP_ZONE_CLASS_LIST(X)                                                                      \
+	X(NODE, "node")                                                                            \
+	X(ZONE, "zone")                                                                            \
+	X(OTHER, "other_zone")                                                                     \
+	X(UNKNOWN, "unknown")
+
+enum np_zone_class {
+#define X(e, name) NP_ZONE_##e,
+	NP_ZONE_CLASS_LIST(X)
+#undef X
+		NP_ZONE_CLASSES,
+};
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Flows: one record a connection, and an index of the names under which packets find it. The
+ * programs write both, lock-free; nearpathd only reads them (and ends UDP flows).
+ *
+ * A record holds four places {client, frontend, backend, snat}. "snat" is the client as the
+ * backend sees it: its address is the client's own unless the source is translated, its port is
+ * the client's own unless that was taken or the source is translated. Between the ingress and the
+ * egress hook the kernel sees client address + snat port <-> backend, so that no two flows share a
+ * tuple anywhere, even where one client port reaches one backend through two frontends.
+ *
+ *   name      hook     packet                            is rewritten to
+ *   FORWARD   ingress  client -> frontend                client:snat port -> backend
+ *   SNAT      egress   client:snat port -> backend       snat -> backend
+ *   UNSNAT    ingress  backend -> snat                   backend -> client:snat port
+ *   REPLY     egress   backend -> client:snat port       frontend -> client
+ *
+ * SNAT and UNSNAT exist only where the source address is translated. XDP applies FORWARD and SNAT,
+ * or UNSNAT and REPLY, in one step.
+ */
+#ifndef NEARPATH_MAPS_FLOW_H
+#define NEARPATH_MAPS_FLOW_H
+
+#include "abi.h"
+
+enum np_place {
+	NP_CLIENT,
+	NP_FRONTEND,
+	NP_BACKEND,
+	NP_SNAT,
+	NP_PLACES,
+};
+
+enum np_name {
+	NP_NAME_FORWARD,
+	NP_NAME_SNAT,
+	NP_NAME_UNSNAT,
+	NP_NAME_REPLY,
+	NP_NAMES,
+};
+
+/* X(enumerator, name, default timeout in seconds). FREE must be 0, what a new table holds. */
+#define NP_FLOW_STATE_LIST(X)                                                                      \
+	X(FREE, "free", 0)                                                                         \
+	X(TCP_NEW, "tcp_new", 60)		     /* no answer yet */                           \
+	X(TCP_OPEN, "tcp_open", 86400)		     /* packets in both directions */              \
+	X(TCP_HALF_CLOSED, "tcp_half_closed", 3600)  /* FIN from one side */                       \
+	X(TCP_CLOSED, "tcp_closed", 30)		     /* FIN from both sides, or RST */             \
+	X(UDP_NEW, "udp_new", 30)		     /* UDP and SCTP: no answer yet */             \
+	X(UDP_OPEN, "udp_open", 180)                                                               \
+	X(SCTP_OPEN, "sctp_open", 86400)
+
+enum np_flow_state {
+#define X(e, name, seconds) NP_FLOW_##e,
+	NP_FLOW_STATE_LIST(X)
+#undef X
+		NP_FLOW_STATES,
+};
+NP_STATIC_ASSERT(NP_FLOW_STATES == 8);
+
+/* Bits of np_flow.flags. */
+#define NP_FLOW_FIN_CLIENT    0x01
+#define NP_FLOW_FIN_BACKEND   0x02
+#define NP_FLOW_TRANSLATED    0x04 /* the source address is translated: four names, not two */
+#define NP_FLOW_REMOTE	      0x08 /* the backend is on another node: XDP may carry it */
+#define NP_FLOW_ALIVE_CLIENT  0x10 /* sent something other than RST after one was seen */
+#define NP_FLOW_ALIVE_BACKEND 0x20
+
+/*
+ * The part of a record that both families share. seq is even while the record may be read and
+ * odd while it is claimed; it grows with every life. A reader takes what it needs and looks at
+ * seq again: changed means there is no such flow.
+ */
+struct np_flow {
+	__u32 seq;
+	__u32 seen; /* jiffies, low 32 bits, of the last packet */
+	__be16 port[NP_PLACES];
+	__u32 index[NP_NAMES]; /* position of each name in the index, plus one; 0: no such name */
+	__u8 protocol;
+	__u8 state; /* enum np_flow_state */
+	__u16 flags;
+	__u32 service; /* np_service.id */
+	__u32 backend; /* number in the backend table when the flow began */
+	__u32 born;    /* jiffies, low 32 bits */
+};
+NP_STATIC_ASSERT(sizeof(struct np_flow) == 48);
+
+struct np_flow4 {
+	struct np_flow flow;
+	__be32 addr[NP_PLACES];
+};
+NP_STATIC_ASSERT(sizeof(struct np_flow4) == 64);
+
+struct np_flow6 {
+	struct np_flow flow;
+	__be32 addr[NP_PLACES][4];
+	__u8 pad[16];
+};
+NP_STATIC_ASSERT(sizeof(struct np_flow6) == 128);
+
+/*
+ * An index entry: tag in the upper 32 bits, then 2 bits of enum np_name, then 30 bits of record
+ * number. Zero is empty; a tag always has NP_HASH_TAG_USED set. One bucket for each record.
+ */
+#define NP_FLOW_BUCKET	    8
+#define NP_FLOW_NAME_SHIFT  30
+#define NP_FLOW_RECORD_MASK ((1U << NP_FLOW_NAME_SHIFT) - 1)
+
+struct np_flow_bucket {
+	__u64 entry[NP_FLOW_BUCKET];
+};
+NP_STATIC_ASSERT(sizeof(struct np_flow_bucket) == 64);
+
+/* Where a CPU looks for a free record next; a cache line each. */
+#define NP_FLOW_HANDS 256 /* a power of two; CPUs beyond it share */
+
+struct np_flow_hand {
+	__u32 next;
+	__u8 pad[60];
+};
+NP_STATIC_ASSERT(sizeof(struct np_flow_hand) == 64);
+
+#endif

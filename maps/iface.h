@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What is switched on at each interface, and the node-wide settings that may change while the
+ * programs run. nearpathd writes both, programs read.
+ */
+#ifndef NEARPATH_MAPS_IFACE_H
+#define NEARPATH_MAPS_IFACE_H
+
+#include "abi.h"
+
+/*
+ * Open addressing by ifindex: an entry sits in one of the NP_IFACE_PROBES places that begin at
+ * ifindex % size, so that indexes may grow without bound while pods come and go.
+ */
+#define NP_IFACE_PROBES 8
+
+enum np_lb {
+	NP_LB_OFF,   /* not ours */
+	NP_LB_ON,
+	NP_LB_DRAIN, /* flows that exist live on, new ones go to the kernel */
+};
+
+/* Bits of np_iface.flags. */
+#define NP_IFACE_STATS	  0x01 /* count every translated packet */
+#define NP_IFACE_XDP	  0x02 /* an XDP program is attached: a target for redirects */
+#define NP_IFACE_MSS_AUTO 0x04 /* clamp to the route's MTU too */
+#define NP_IFACE_POD	  0x08 /* by the local detector, what comes in here is from a pod */
+
+struct np_iface {
+	__u32 ifindex; /* 0: empty */
+	__u8 lb;       /* enum np_lb */
+	__u8 flags;
+	__u8 l2_len;   /* bytes before the IP header: 14, or 0 on wg0, tunl0 and the like */
+	__u8 pad;
+	__u16 mss4;    /* largest MSS to let through, in bytes; 0: do not clamp */
+	__u16 mss6;
+	__u32 mtu;
+};
+NP_STATIC_ASSERT(sizeof(struct np_iface) == 16);
+
+/* A prefix, as word-wise mask and value; mask all ones over a value of zero matches nothing. */
+struct np_prefix {
+	__be32 value[4];
+	__be32 mask[4];
+};
+
+/* One entry. Every word is read alone: no field may depend on another. */
+struct np_config {
+	__u32 abi_version;
+	__u32 detector;	    /* 0: none; 1: by pod_prefix; 2: by NP_IFACE_POD */
+	__u64 hash_key[12]; /* secret, drawn once; see maps/hash.h */
+	struct np_prefix pod_prefix4;
+	struct np_prefix pod_prefix6;
+};
+NP_STATIC_ASSERT(sizeof(struct np_config) == 168);
+
+#endif

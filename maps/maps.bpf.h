@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The BTF definitions of the tables, for BPF programs. nearpathd sets max_entries before load, creates each table once, and shares it between the programs of all hooks.
+ * Arrays only: their lookup is inlined, and user space writes them by plain stores.
+ */
+#ifndef NEARPATH_MAPS_MAPS_BPF_H
+#define NEARPATH_MAPS_MAPS_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "flow.h"
+#include "iface.h"
+#include "service.h"
+#include "settings.h"
+#include "stats.h"
+
+/* Constants: see maps/settings.h. */
+const volatile struct np_settings np = {};
+
+/* Index of frontends by address, port and protocol. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_frontend_bucket);
+} frontends SEC(".maps");
+
+/* Immutable versions of what a frontend decides. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_service);
+} services SEC(".maps");
+
+/* Runs of backend numbers, one a service version and class of client. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+/* Where a connection may go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_backend);
+} backends SEC(".maps");
+
+/* Index of IPv4 flows by the tuples under which packets come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_flow_bucket);
+} flow_index4 SEC(".maps");
+
+/* One record an IPv4 flow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_flow4);
+} flows4 SEC(".maps");
+
+/* The same two for IPv6. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_flow_bucket);
+} flow_index6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_flow6);
+} flows6 SEC(".maps");
+
+/* Where each CPU looks for a free record next: IPv4 first, then IPv6. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * NP_FLOW_HANDS);
+	__type(key, __u32);
+	__type(value, struct np_flow_hand);
+} flow_hands SEC(".maps");
+
+/* What is switched on at each interface. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_iface);
+} ifaces SEC(".maps");
+
+/* Settings of the node: one entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_config);
+} config SEC(".maps");
+
+/* Packets by hook and reason: one entry a CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_stats);
+} stats SEC(".maps");
+
+/* Connections by service port and zone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_service_stats);
+} service_stats SEC(".maps");
+
+/* Ports of fragmented datagrams: only fragments pay for this one. */
+struct np_fragment_key {
+	union np_addr src;
+	union np_addr dst;
+	__be32 id;
+	__u32 protocol; /* and, above it, enum np_hook */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct np_fragment_key);
+	__type(value, __u32);
+} fragments SEC(".maps");
+
+#endif

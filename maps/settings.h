@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What is fixed when the programs are loaded: constants to the verifier, which prunes what is
+ * switched off. nearpathd fills one struct for the programs of all hooks.
+ */
+#ifndef NEARPATH_MAPS_SETTINGS_H
+#define NEARPATH_MAPS_SETTINGS_H
+
+#include "flow.h"
+#include "hash.h"
+
+struct np_settings {
+	__u64 hash_key[NP_HASH_KEYS];
+
+	/* Sizes less one of the tables whose size is a power of two. */
+	__u32 frontend_mask;
+	__u32 iface_mask;
+	__u32 flow4_mask; /* buckets and records alike */
+	__u32 flow6_mask;
+
+	__u32 flow_timeout[NP_FLOW_STATES]; /* by enum np_flow_state, in jiffies */
+
+	/* Source ports for translation: first, and how many (host order). */
+	__u32 snat_port_first;
+	__u32 snat_port_count;
+
+	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
+	__u8 pad[7];
+};
+NP_STATIC_ASSERT(sizeof(struct np_settings) == 160);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What tc must know of an skb's checksum before it writes to the packet directly, and the same
+ * rewrite by helpers for kernels where that cannot be known (before 6.2).
+ */
+#ifndef NEARPATH_TC_CHECKSUM_H
+#define NEARPATH_TC_CHECKSUM_H
+
+#include <stddef.h>
+
+#include <bpf/bpf_core_read.h>
+
+#include "../datapath/rewrite.h"
+#include "../maps/maps.bpf.h"
+
+/* include/linux/skbuff.h */
+#define SKB_CHECKSUM_COMPLETE 2
+#define SKB_CHECKSUM_PARTIAL  3
+
+struct sk_buff {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
+static __always_inline __u32 skb_ip_summed(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel = bpf_cast_to_kern_ctx(skb);
+
+	return BPF_CORE_READ_BITFIELD(kernel, ip_summed);
+}
+
+static __always_inline enum checksum skb_checksum(struct __sk_buff *skb)
+{
+	return skb_ip_summed(skb) == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE;
+}
+
+static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet *p,
+					   const struct tuple *to, int family)
+{
+	__u32 summed = skb_ip_summed(skb);
+
+	rewrite(p, to, summed == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE, family);
+	/*
+	 * The device summed all bytes. Those of the IPv4 header and of ports plus checksum changed
+	 * by minus what the addresses did; in IPv6 addresses and checksum cancel out.
+	 */
+	if (family == NP_IPV4 && summed == SKB_CHECKSUM_COMPLETE)
+		bpf_csum_update(skb, (__u16)~sum_fold(tuple_diff_addr(&p->tuple, to, family)));
+}
+
+/* l3: offset of the IP header. */
+static __always_inline int rewrite_by_helpers(struct __sk_buff *skb, struct packet *p, __u32 l3,
+					      const struct tuple *to, int family)
+{
+	bool udp = p->tuple.protocol == IPPROTO_UDP;
+	__u32 l4 = l3 + p->length;
+	__u32 check = l4 + (udp ? offsetof(struct udphdr, check) : offsetof(struct tcphdr, check));
+	__u32 addr = (__u16)sum_fold(tuple_diff_addr(&p->tuple, to, family));
+	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (bpf_l4_csum_replace(skb, check, 0, addr, flags | BPF_F_PSEUDO_HDR) ||
+	    bpf_l4_csum_replace(skb, check, p->tuple.ports, to->ports, flags | 4) ||
+	    bpf_skb_store_bytes(skb, l4, &to->ports, 4, 0))
+		return -1;
+	if (family == NP_IPV6)
+		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, 0) ?:
+		       bpf_skb_store_bytes(skb, l3 + 24, &to->dst, 16, 0);
+	return bpf_l3_csum_replace(skb, l3 + offsetof(struct iphdr, check), 0, addr, 0) ?:
+	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, saddr), &to->src, 4, 0) ?:
+	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, daddr), &to->dst, 4, 0);
+}
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The two tc programs every attached interface has: ingress rewrites destinations (client ->
+ * frontend, backend -> snat), egress rewrites sources (client -> backend, backend -> client);
+ * maps/flow.h has the table. Routing in between is the kernel's. Both return "next" for all they
+ * do not drop, so that programs behind them see the packet too.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define np_ctx struct __sk_buff
+
+#include "../datapath/connect.h"
+#include "../datapath/fragment.h"
+#include "../datapath/icmp.h"
+#include "../datapath/iface.h"
+#include "../datapath/mss.h"
+#include "../datapath/rewrite.h"
+#include "checksum.h"
+
+/* The longest headers that are read: Ethernet, IPv6 with extensions, TCP with options. */
+#define PULL_BYTES 192
+
+/* A pass for a pull of the headers, one for making a flow, one for using it. */
+#define TC_PASSES 3
+
+#define TC_NEXT TC_ACT_UNSPEC /* TCX_NEXT has the same value */
+
+/*
+ * What the fast path leaves to be done. It returns instead of calling, so that its stack is free
+ * again when the deep calls begin: all frames of a chain share 512 bytes.
+ */
+enum todo {
+	TODO_NOTHING,
+	TODO_CLAMP,    /* a SYN: look at its MSS */
+	TODO_CONNECT,  /* opens a connection and has no flow */
+	TODO_PULL,     /* headers are not in the linear part */
+	TODO_FRAGMENT,
+	TODO_ICMP,
+};
+
+static __always_inline __u32 hook_space(__u32 hook)
+{
+	return hook == NP_HOOK_EGRESS ? NP_HASH_EGRESS : NP_HASH_INGRESS;
+}
+
+static __always_inline int tc_pull(struct __sk_buff *skb)
+{
+	return bpf_skb_pull_data(skb, skb->len < PULL_BYTES ? skb->len : PULL_BYTES);
+}
+
+/* The MTU of the route to the peer out of this device, 0 if there is none. */
+static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_addr *self,
+				       const union np_addr *peer, int family)
+{
+	struct bpf_fib_lookup fib = {
+		.ifindex = skb->ifindex,
+		.l4_protocol = IPPROTO_TCP,
+		.tot_len = 0xFFFF, /* too long for any: "fragmentation needed" tells the MTU */
+	};
+
+	if (family == NP_IPV4) {
+		fib.family = 2; /* AF_INET */
+		fib.ipv4_src = self->v4;
+		fib.ipv4_dst = peer->v4;
+	} else {
+		fib.family = 10; /* AF_INET6 */
+		addr_write(fib.ipv6_src, self, family);
+		addr_write(fib.ipv6_dst, peer, family);
+	}
+	if (bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT) !=
+	    BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return 0;
+	return fib.mtu_result;
+}
+
+#define CLAMP_INGRESS  1
+#define CLAMP_BY_ROUTE 2
+
+/*
+ * Clamp a SYN to limit, and to the MTU of the route towards the peer behind this interface if that
+ * is asked for. By numbers alone, as a global function, so that the verifier checks it once.
+ */
+static __always_inline int clamp(struct __sk_buff *skb, __u32 l2_len, __u32 limit, __u32 how,
+				 int family)
+{
+	__u32 hook = how & CLAMP_INGRESS ? NP_HOOK_INGRESS : NP_HOOK_EGRESS;
+	__u32 headers = family == NP_IPV4 ? 40 : 60, mtu;
+	struct packet p = {};
+
+	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_PORTS)
+		return 0;
+	if (how & CLAMP_BY_ROUTE) {
+		mtu = how & CLAMP_INGRESS ?
+			      route_mtu(skb, &p.tuple.dst, &p.tuple.src, family) :
+			      route_mtu(skb, &p.tuple.src, &p.tuple.dst, family);
+		if (mtu > headers && mtu - headers < limit)
+			limit = mtu - headers;
+	}
+	if (p.tuple.protocol == IPPROTO_TCP &&
+	    mss_lower(p.l4, (void *)(long)skb->data_end, limit,
+		      np.direct_checksum ? skb_checksum(skb) : CHECKSUM_WHOLE))
+		count(hook, NP_REASON_MSS_CLAMPED);
+	return 0;
+}
+
+__noinline int tc_clamp4(struct __sk_buff *skb, __u32 l2_len, __u32 limit, __u32 how)
+{
+	return clamp(skb, l2_len, limit, how, NP_IPV4);
+}
+
+__noinline int tc_clamp6(struct __sk_buff *skb, __u32 l2_len, __u32 limit, __u32 how)
+{
+	return clamp(skb, l2_len, limit, how, NP_IPV6);
+}
+
+/* A fragment: the first is remembered, in the others only addresses are rewritten. */
+static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
+{
+	struct packet p = {};
+	enum parse parse;
+	struct flow_hit hit;
+	struct tuple t;
+
+	if (l2_len > ETH_HLEN)
+		return 0;
+	parse = packet_parse(&p, skb, l2_len, family);
+	if (parse == PARSE_PORTS)
+		fragment_note(&p, hook, family);
+	if (parse != PARSE_FRAGMENT)
+		return 0;
+	if (!fragment_ports(&p, hook, family))
+		return count(hook, NP_REASON_FRAGMENT_LOST);
+	t = tuple_whole(&p.tuple, family);
+	hit = flow_find_rare(&t, hook_space(hook), family);
+	if (!hit.flow)
+		return 0;
+	t = flow_translate(hit.flow, hit.name, &p.tuple, false, family);
+	if (flow_unchanged(&hit, t.src.v4 + t.dst.v4))
+		rewrite_l3(p.l3, &t, tuple_diff_addr(&p.tuple, &t, family), family);
+	return 0;
+}
+
+static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
+{
+	struct packet p = {};
+
+	if (l2_len <= ETH_HLEN && packet_parse(&p, skb, l2_len, family) == PARSE_ICMP &&
+	    icmp_translate(&p, (void *)(long)skb->data_end, hook_space(hook), family))
+		count(hook, NP_REASON_ICMP_TRANSLATED);
+	return 0;
+}
+
+/* BPF global functions, which read the packet anew: the verifier checks them once. */
+__noinline int tc_fragment4(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
+{
+	return fragment(skb, l2_len, hook, NP_IPV4);
+}
+
+__noinline int tc_fragment6(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
+{
+	return fragment(skb, l2_len, hook, NP_IPV6);
+}
+
+__noinline int tc_icmp4(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
+{
+	return icmp(skb, l2_len, hook, NP_IPV4);
+}
+
+__noinline int tc_icmp6(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
+{
+	return icmp(skb, l2_len, hook, NP_IPV6);
+}
+
+/* Read the tuple alone: false if there is none. */
+__noinline int tc_tuple(struct __sk_buff *skb, __u32 l2_len, struct tuple *t)
+{
+	int family = skb->protocol == bpf_htons(ETH_P_IP) ? NP_IPV4 : NP_IPV6;
+	struct packet p = {};
+
+	if (!t || l2_len > ETH_HLEN)
+		return false;
+	if (family == NP_IPV4) {
+		if (packet_parse(&p, skb, l2_len, NP_IPV4) != PARSE_PORTS)
+			return false;
+		*t = tuple_whole(&p.tuple, NP_IPV4);
+		return true;
+	}
+	if (packet_parse(&p, skb, l2_len, NP_IPV6) != PARSE_PORTS)
+		return false;
+	*t = tuple_whole(&p.tuple, NP_IPV6);
+	return true;
+}
+
+/* Rewrite a packet of a flow; false if the flow ended meanwhile. */
+static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
+				      const struct flow_hit *hit, const struct np_iface *iface,
+				      __u32 hook, int family)
+{
+	struct tuple to = flow_translate(hit->flow, hit->name, &p->tuple, false, family);
+
+	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
+		return false;
+	flow_track(hit->flow, hit->name, p, now32());
+	if (iface->flags & NP_IFACE_STATS)
+		count(hook, NP_REASON_TRANSLATED);
+	if (np.direct_checksum)
+		rewrite_direct(skb, p, &to, family);
+	else
+		rewrite_by_helpers(skb, p, iface->l2_len, &to, family);
+	return true;
+}
+
+/* The fast path: a packet of a flow is rewritten; all else is for the caller. An enum todo. */
+static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				  int family)
+{
+	struct packet p = {};
+	struct flow_hit hit;
+	struct tuple scratch;
+	bool opens;
+
+	switch (packet_parse(&p, skb, iface->l2_len, family)) {
+	case PARSE_PORTS:
+		break;
+	case PARSE_SHORT:
+		return TODO_PULL;
+	case PARSE_ICMP:
+		return TODO_ICMP;
+	case PARSE_FRAGMENT:
+		return TODO_FRAGMENT;
+	default:
+		return TODO_NOTHING;
+	}
+	opens = hook == NP_HOOK_INGRESS && packet_opens(&p);
+	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
+	if (hit.flow && opens && flow_superseded(hit.flow, p.tuple.protocol, now32(), family)) {
+		flow_end(hit.number, hit.seq, family);
+		hit.flow = NULL;
+	}
+	if (!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) {
+		if (opens)
+			return TODO_CONNECT;
+	}
+	if (p.fragment)
+		return TODO_FRAGMENT;
+	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
+}
+
+__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
+}
+
+__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
+}
+
+__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
+}
+
+__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
+}
+
+static __always_inline int tc_fast(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				   int family)
+{
+	if (hook == NP_HOOK_INGRESS)
+		return family == NP_IPV4 ? tc_ingress4(skb, iface) : tc_ingress6(skb, iface);
+	return family == NP_IPV4 ? tc_egress4(skb, iface) : tc_egress6(skb, iface);
+}
+
+static __always_inline void tc_clamp_to_iface(struct __sk_buff *skb, const struct np_iface *iface,
+					      __u32 hook, int family)
+{
+	__u32 limit = family == NP_IPV4 ? iface->mss4 : iface->mss6;
+	__u32 how = hook == NP_HOOK_INGRESS ? CLAMP_INGRESS : 0;
+
+	if (iface->flags & NP_IFACE_MSS_AUTO)
+		how |= CLAMP_BY_ROUTE;
+	if (!limit)
+		return;
+	if (family == NP_IPV4)
+		tc_clamp4(skb, iface->l2_len, limit, how);
+	else
+		tc_clamp6(skb, iface->l2_len, limit, how);
+}
+
+static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				     struct flow_request *r, int family)
+{
+	int i, todo, made = CONNECT_PASS;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < TC_PASSES; i++) {
+		todo = tc_fast(skb, iface, hook, family);
+		if (todo == TODO_NOTHING)
+			return TC_NEXT;
+		if (todo == TODO_PULL) {
+			if (i || tc_pull(skb))
+				return TC_NEXT;
+			continue;
+		}
+		if (todo != TODO_CONNECT || made == CONNECT_FLOW)
+			break;
+		*r = (struct flow_request){ .hook = hook };
+		if (!tc_tuple(skb, iface->l2_len, &r->tuple))
+			return TC_NEXT;
+		made = connect(skb, r, iface, family);
+		if (made == CONNECT_DROP || made == CONNECT_REJECT)
+			return TC_ACT_SHOT;
+		if (made != CONNECT_FLOW)
+			break;
+	}
+	if (todo == TODO_FRAGMENT)
+		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook) :
+				    tc_fragment6(skb, iface->l2_len, hook);
+	else if (todo == TODO_ICMP)
+		family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook) :
+				    tc_icmp6(skb, iface->l2_len, hook);
+	else
+		tc_clamp_to_iface(skb, iface, hook, family);
+	return TC_NEXT;
+}
+
+static __always_inline int tc_run(struct __sk_buff *skb, __u32 hook)
+{
+	struct np_iface *iface = iface_find(skb->ifindex);
+	struct flow_request r;
+
+	if (!iface)
+		return TC_NEXT;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return tc_family(skb, iface, hook, &r, NP_IPV4);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return tc_family(skb, iface, hook, &r, NP_IPV6);
+	return TC_NEXT;
+}
+
+SEC("tc")
+int np_ingress(struct __sk_buff *skb)
+{
+	return tc_run(skb, NP_HOOK_INGRESS);
+}
+
+SEC("tc")
+int np_egress(struct __sk_buff *skb)
+{
+	return tc_run(skb, NP_HOOK_EGRESS);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * XDP on uplinks: the shortcut for service traffic that leaves through an uplink again (a NodePort
+ * or external address with a backend on another node) and for its replies. Both rewrites, TTL,
+ * FIB lookup, then out. Everything else is passed untouched to tc, which would do the same in two
+ * steps: a flow made here works there, and the other way round.
+ */
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define np_ctx struct xdp_md
+
+#include "../datapath/connect.h"
+#include "../datapath/iface.h"
+#include "../datapath/mss.h"
+#include "../datapath/rewrite.h"
+
+struct ethernet {
+	__u8 dst[6];
+	__u8 src[6];
+	__be16 protocol;
+} __attribute__((packed));
+
+/* What the fast path leaves to be done; it returns for the same reason as in tc.bpf.c. */
+enum todo {
+	TODO_PASS,
+	TODO_CONNECT, /* opens a connection and has no flow: request is set */
+	TODO_SEND,    /* rewritten, the rest of struct out is set */
+	TODO_CLAMP,   /* the same, and it is a SYN */
+};
+
+/* Where a packet goes, or what has to be done first. */
+struct out {
+	__u32 ifindex;
+	__u32 mtu; /* of the route */
+	struct flow_request request;
+};
+
+#define AF_INET	 2
+#define AF_INET6 10
+
+/* Ask the kernel for the way. Not 0: none, or none that XDP can go. */
+static __always_inline int route(struct xdp_md *ctx, struct bpf_fib_lookup *fib,
+				 const struct packet *p, const struct tuple *to, int family)
+{
+	struct ipv6hdr *six = p->l3;
+	struct iphdr *four = p->l3;
+
+	fib->ifindex = ctx->ingress_ifindex;
+	fib->l4_protocol = to->protocol;
+	fib->sport = SPORT(to->ports);
+	fib->dport = DPORT(to->ports);
+	if (family == NP_IPV4) {
+		if (four->ttl <= 1)
+			return -1;
+		fib->family = AF_INET;
+		fib->tos = four->tos;
+		fib->tot_len = bpf_ntohs(four->tot_len);
+		fib->ipv4_src = to->src.v4;
+		fib->ipv4_dst = to->dst.v4;
+	} else {
+		if (six->hop_limit <= 1)
+			return -1;
+		fib->family = AF_INET6;
+		fib->flowinfo = *(__be32 *)six & bpf_htonl(0x0FFFFFFF);
+		fib->tot_len = bpf_ntohs(six->payload_len) + sizeof(*six);
+		addr_write(fib->ipv6_src, &to->src, family);
+		addr_write(fib->ipv6_dst, &to->dst, family);
+	}
+	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+}
+
+/* The packet has one router less to live; the checksum follows (RFC 1624). */
+static __always_inline void age(void *l3, int family)
+{
+	struct iphdr *four = l3;
+
+	if (family == NP_IPV6) {
+		((struct ipv6hdr *)l3)->hop_limit--;
+		return;
+	}
+	four->check = sum_update(four->check, sum_diff(bpf_htons(0x0100), 0));
+	four->ttl--;
+}
+
+/* May a packet leave by this device from here? Back where it came from, or where XDP is too. */
+static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
+{
+	struct np_iface *iface;
+
+	if (ifindex == ctx->ingress_ifindex)
+		return true;
+	iface = iface_find(ifindex);
+	return iface && iface->flags & NP_IFACE_XDP;
+}
+
+/* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
+static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
+				   struct out *out, int family)
+{
+	struct ethernet *eth = p->l3 - sizeof(*eth);
+	struct bpf_fib_lookup fib = {};
+	struct tuple to;
+
+	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment)
+		return TODO_PASS;
+	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
+	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
+		return TODO_PASS;
+	if (route(ctx, &fib, p, &to, family) || !may_leave(ctx, fib.ifindex)) {
+		count(NP_HOOK_XDP, NP_REASON_XDP_NO_ROUTE);
+		return TODO_PASS;
+	}
+	flow_track(hit->flow, hit->name, p, now32());
+	rewrite(p, &to, CHECKSUM_WHOLE, family);
+	age(p->l3, family);
+	__builtin_memcpy(eth->dst, fib.dmac, sizeof(eth->dst));
+	__builtin_memcpy(eth->src, fib.smac, sizeof(eth->src));
+	out->ifindex = fib.ifindex;
+	out->mtu = fib.mtu_result;
+	return p->tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_SEND;
+}
+
+static __always_inline int handle(struct xdp_md *ctx, struct out *out, int family)
+{
+	struct packet p = {};
+	struct flow_hit hit;
+	struct tuple scratch;
+	bool opens;
+
+	if (!out || packet_parse(&p, ctx, ETH_HLEN, family) != PARSE_PORTS)
+		return TODO_PASS;
+	opens = packet_opens(&p);
+	hit = flow_find(&p.tuple, NP_HASH_INGRESS, family, &scratch);
+	if (hit.flow && opens && flow_superseded(hit.flow, p.tuple.protocol, now32(), family)) {
+		flow_end(hit.number, hit.seq, family);
+		hit.flow = NULL;
+	}
+	if (hit.flow)
+		return forward(ctx, &p, &hit, out, family);
+	if (!opens || p.fragment)
+		return TODO_PASS;
+	out->request = (struct flow_request){ .tuple = tuple_whole(&p.tuple, family),
+					      .hook = NP_HOOK_XDP };
+	return TODO_CONNECT;
+}
+
+/* BPF global functions: their stack is free again when connect() is called. */
+__noinline int xdp_handle4(struct xdp_md *ctx, struct out *out)
+{
+	return handle(ctx, out, NP_IPV4);
+}
+
+__noinline int xdp_handle6(struct xdp_md *ctx, struct out *out)
+{
+	return handle(ctx, out, NP_IPV6);
+}
+
+static __always_inline int clamp(struct xdp_md *ctx, __u32 limit, int family)
+{
+	struct packet p = {};
+
+	if (packet_parse(&p, ctx, ETH_HLEN, family) == PARSE_PORTS &&
+	    p.tuple.protocol == IPPROTO_TCP &&
+	    mss_lower(p.l4, (void *)(long)ctx->data_end, limit, CHECKSUM_WHOLE))
+		count(NP_HOOK_XDP, NP_REASON_MSS_CLAMPED);
+	return 0;
+}
+
+__noinline int xdp_clamp(struct xdp_md *ctx, __u32 limit, __u32 family)
+{
+	return family == NP_IPV4 ? clamp(ctx, limit, NP_IPV4) : clamp(ctx, limit, NP_IPV6);
+}
+
+/* The lower of two limits, where 0 is none. */
+static __always_inline __u32 lower(__u32 a, __u32 b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+static __always_inline void clamp_to_ifaces(struct xdp_md *ctx, const struct np_iface *in,
+					    const struct out *out, int family)
+{
+	struct np_iface *other = iface_find(out->ifindex);
+	__u32 headers = family == NP_IPV4 ? 40 : 60;
+	__u32 limit = family == NP_IPV4 ? in->mss4 : in->mss6;
+
+	if (other)
+		limit = lower(limit, family == NP_IPV4 ? other->mss4 : other->mss6);
+	if ((in->flags | (other ? other->flags : 0)) & NP_IFACE_MSS_AUTO && out->mtu > headers)
+		limit = lower(limit, out->mtu - headers);
+	if (limit)
+		xdp_clamp(ctx, limit, family);
+}
+
+static __always_inline int fast(struct xdp_md *ctx, struct out *out, int family)
+{
+	return family == NP_IPV4 ? xdp_handle4(ctx, out) : xdp_handle6(ctx, out);
+}
+
+static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struct out *out,
+			       int family)
+{
+	int todo = fast(ctx, out, family);
+
+	if (todo == TODO_CONNECT) {
+		/* What is refused or not a service's is left to tc, which answers it. */
+		if (connect(ctx, &out->request, iface, family) != CONNECT_FLOW)
+			return XDP_PASS;
+		todo = fast(ctx, out, family);
+	}
+	if (todo != TODO_SEND && todo != TODO_CLAMP)
+		return XDP_PASS;
+	if (todo == TODO_CLAMP)
+		clamp_to_ifaces(ctx, iface, out, family);
+	if (out->ifindex == ctx->ingress_ifindex) {
+		if (iface->flags & NP_IFACE_STATS)
+			count(NP_HOOK_XDP, NP_REASON_XDP_TX);
+		return XDP_TX;
+	}
+	if (iface->flags & NP_IFACE_STATS)
+		count(NP_HOOK_XDP, NP_REASON_XDP_REDIRECT);
+	return bpf_redirect(out->ifindex, 0);
+}
+
+SEC("xdp")
+int np_xdp(struct xdp_md *ctx)
+{
+	struct ethernet *eth = (void *)(long)ctx->data;
+	struct np_iface *iface;
+	struct out out;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_PASS;
+	iface = iface_find(ctx->ingress_ifindex);
+	if (!iface)
+		return XDP_PASS;
+	if (eth->protocol == bpf_htons(ETH_P_IP))
+		return run(ctx, iface, &out, NP_IPV4);
+	if (eth->protocol == bpf_htons(ETH_P_IPV6))
+		return run(ctx, iface, &out, NP_IPV6);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
