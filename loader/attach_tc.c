@@ -29,6 +29,8 @@
 #define FILTER_PRIORITY 49
 #define FILTER_HANDLE	0x6e70
 
+#define ANSWER_SIZE 32768 /* no netlink dump comes in larger parts */
+
 #define CLSACT_OURS "clsact" /* a directory among the pins: the qdisc was made by nearpath */
 
 struct hook {
@@ -127,7 +129,8 @@ static int tcx_remove_hook(const char *links, int ifindex, const struct hook *ho
 	link = bpf_obj_get(path);
 	if (link == -ENOENT || link == -ENOTDIR)
 		return 0;
-	/* Others may hold the link open: what counts is that it is off, not who has a name for it. */
+	/* Others may hold the link open: what counts is that it is off, not who has a name for it.
+	 */
 	if (link >= 0)
 		bpf_link_detach(link);
 	return unlink(path) && errno != ENOENT ? -errno : 0;
@@ -169,8 +172,9 @@ static void close_socket(struct mnl_socket **nl)
 /* Sends one request and runs cb over the answer, which ends a single one by MNL_CB_STOP. */
 static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 {
-	_cleanup_(close_socket) struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	_cleanup_free_ char *buffer = malloc(MNL_SOCKET_DUMP_SIZE);
+	_cleanup_(close_socket) struct mnl_socket *nl =
+		mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	_cleanup_free_ char *buffer = malloc(ANSWER_SIZE);
 	const struct timeval timeout = {.tv_sec = 1};
 	ssize_t size;
 	int more = 1;
@@ -182,7 +186,7 @@ static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (more > 0) {
-		size = mnl_socket_recvfrom(nl, buffer, MNL_SOCKET_DUMP_SIZE);
+		size = mnl_socket_recvfrom(nl, buffer, ANSWER_SIZE);
 		if (size < 0)
 			return -errno;
 		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
@@ -206,14 +210,18 @@ static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags,
 	return request;
 }
 
-static int read_kind(const struct nlmsghdr *message, void *arg)
+static int see_kind(const struct nlattr *attr, void *arg)
 {
-	const struct nlattr *attr;
 	bool *clsact = arg;
 
-	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) if (mnl_attr_get_type(attr) ==
-								   TCA_KIND) *clsact =
-		!strcmp(mnl_attr_get_str(attr), "clsact");
+	if (mnl_attr_get_type(attr) == TCA_KIND)
+		*clsact = !strcmp(mnl_attr_get_str(attr), "clsact");
+	return MNL_CB_OK;
+}
+
+static int read_kind(const struct nlmsghdr *message, void *clsact)
+{
+	mnl_attr_parse(message, sizeof(struct tcmsg), see_kind, clsact);
 	return MNL_CB_STOP;
 }
 
@@ -323,28 +331,34 @@ static int filter_remove(int ifindex, const struct hook *hook)
 	return bpf_tc_detach(&where, &opts);
 }
 
-/* The qdisc goes with the filters if nearpath brought it and nobody else has come to use it. */
-static int clsact_remove(const char *links, int ifindex)
+/* The qdisc goes if nearpath brought it and nobody else has come to use it. */
+static int qdisc_release(const char *links, int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	char path[ATTACH_PATH_SIZE];
-	int err = attach_path(path, links, ifindex, CLSACT_OURS), first = 0;
+	int err = attach_path(path, links, ifindex, CLSACT_OURS);
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
-		err = filter_remove(ifindex, &hooks[i]);
-		if (err && !first)
-			first = err;
-	}
-	if (first)
-		return first;
 	if (rmdir(path))
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 	if (qdisc_is_empty(ifindex))
 		bpf_tc_hook_destroy(&hook);
 	return 0;
+}
+
+static int clsact_remove(const char *links, int ifindex)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		int err = filter_remove(ifindex, &hooks[i]);
+
+		if (err && !first)
+			first = err;
+	}
+	return first ? first : qdisc_release(links, ifindex);
 }
 
 static int clsact_attach_both(const char *links, int ifindex, int ingress_fd, int egress_fd,
@@ -356,12 +370,13 @@ static int clsact_attach_both(const char *links, int ifindex, int ingress_fd, in
 	if (err)
 		return err;
 	err = filter_attach(ifindex, &hooks[1], egress_fd, &created, a);
-	if (!err)
+	if (!err) {
 		err = filter_attach(ifindex, &hooks[0], ingress_fd, &(bool){false}, a);
-	else
-		created = true; /* no filter, but perhaps the qdisc */
-	if (err && created)
-		clsact_remove(links, ifindex);
+		if (err && created)
+			filter_remove(ifindex, &hooks[1]);
+	}
+	if (err && qdisc_is_empty(ifindex))
+		qdisc_release(links, ifindex);
 	return err;
 }
 

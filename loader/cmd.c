@@ -3,7 +3,6 @@
  * The tables of commands and options, and from a command line to the command that runs. What a
  * command does, and what the words after its name mean, is in its own file.
  */
-#define _GNU_SOURCE
 #include "cmd.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
  * Tables and JSON. A table is built as a whole before its first line is printed, since the widths
  * and the order come from all of it.
  */
-#define _GNU_SOURCE
 #include "out.h"
 
 #include <errno.h>

@@ -265,11 +265,17 @@ static struct plan_policy use_local(const struct decision *decision, bool snat)
 	return (struct plan_policy){NP_VERDICT_FORWARD, snat, plan->local, plan->locals};
 }
 
+static bool has_detector(const struct decision *decision)
+{
+	return decision->plan->family == NP_IPV4 ? decision->node->detector4 :
+						   decision->node->detector6;
+}
+
 /* To the clusterIP. Without a detector everyone may be a pod, and keeps its address. */
 static struct plan_policy internal_policy(const struct decision *decision, enum np_class from)
 {
 	const struct plan_node *node = decision->node;
-	bool snat = node->masquerade_all || (node->detector && from != NP_CLASS_POD);
+	bool snat = node->masquerade_all || (has_detector(decision) && from != NP_CLASS_POD);
 
 	if (!decision->has_any)
 		return refuse(NP_VERDICT_REJECT);
@@ -291,7 +297,7 @@ static struct plan_policy external_policy(const struct decision *decision, enum 
 		return use_cluster(decision, true);
 	if (from == NP_CLASS_NODE)
 		return use_cluster(decision, true);
-	if (from == NP_CLASS_POD && decision->node->detector)
+	if (from == NP_CLASS_POD && has_detector(decision))
 		return use_cluster(decision, false);
 	return use_local(decision, false);
 }

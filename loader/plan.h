@@ -77,7 +77,8 @@ struct plan {
 struct plan_node {
 	const char *name;
 	const char *zone;
-	bool detector;	     /* a local detector is configured: pods can be told apart */
+	bool detector4;	     /* a local detector is configured: pods can be told apart, by family */
+	bool detector6;
 	bool masquerade_all; /* translate the source of everything */
 };
 

@@ -32,9 +32,13 @@ void publisher_free(struct publisher **publisher); /* the tables stay as they ar
 int publish_service(struct publisher *p, const char *namespace, const char *name,
 		    struct plan **plans, size_t count);
 
-/* An address of this host: NodePorts are served there, or not. flags: NP_SERVICE_..._ADDRESS. */
+/*
+ * The addresses of this host: NodePorts are served there, or not (flags: NP_SERVICE_..._ADDRESS).
+ * Told one by one, as they come or all anew; those not told between begin and end are gone.
+ */
+void publish_addresses_begin(struct publisher *p);
 int publish_address(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flags);
-void publish_address_gone(struct publisher *p, uint8_t family, const union np_addr *addr);
+void publish_addresses_end(struct publisher *p);
 
 /* Routes or addresses changed: ask again for the source address of every backend. */
 void publish_sources(struct publisher *p);

@@ -33,6 +33,7 @@ struct frontend {
 	uint32_t version;	/* number of its struct np_service */
 	struct owner *owner;	/* NULL: adopted, or an address entry */
 	bool address;		/* describes an address of this host */
+	bool told;		/* the kernel has named it since publish_addresses_begin() */
 	uint64_t generation;	/* of the change that last named it */
 	UT_hash_handle hh;
 };

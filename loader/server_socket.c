@@ -3,7 +3,6 @@
  * Makes the socket file so that two daemons starting at once do not take it from each other and
  * nobody else gets in before its mode is right; checks who connects.
  */
-#define _GNU_SOURCE
 #include "server_socket.h"
 
 #include <errno.h>

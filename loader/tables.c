@@ -252,16 +252,37 @@ static void choose_snat_ports(const struct tables_options *o, struct np_settings
 	s->snat_port_count = low > 4096 ? low - 1024 : 65536 - 1024;
 }
 
+uint32_t tables_hertz(void)
+{
+	struct timespec resolution;
+
+	/* The coarse clock ticks with jiffies; USER_HZ, which sysconf() tells, is another rate. */
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) || !resolution.tv_nsec)
+		return 250;
+	return (1000000000L + resolution.tv_nsec / 2) / resolution.tv_nsec;
+}
+
+uint32_t tables_jiffies(void)
+{
+	uint32_t hertz = tables_hertz();
+	struct timespec now;
+
+	/* The kernel's count begins 300 seconds before it wraps: include/linux/jiffies.h. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * hertz + (uint64_t)now.tv_nsec * hertz / 1000000000 - 300 * hertz;
+}
+
+uint32_t tables_flow_seconds(unsigned state)
+{
+	return flow_seconds[state % NP_FLOW_STATES];
+}
+
 static void fill_settings(const struct tables *t, const struct tables_options *o,
 			  struct np_settings *s)
 {
-	long hertz = 250;
-	struct timespec resolution;
+	uint32_t hertz = tables_hertz();
 	int i;
 
-	/* The coarse clock ticks with jiffies; USER_HZ, which sysconf() tells, is not the rate. */
-	if (!clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) && resolution.tv_nsec)
-		hertz = (1000000000L + resolution.tv_nsec / 2) / resolution.tv_nsec;
 	memset(s, 0, sizeof(*s));
 	memcpy(s->hash_key, t->hash_key, sizeof(s->hash_key));
 	s->frontend_mask = t->size[TABLE_frontends] - 1;

@@ -83,6 +83,11 @@ int tables_unpin(const char *bpffs);
 const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);
 
+/* The kernel's tick: rate, time now as programs see it, and timeouts in seconds by flow state. */
+uint32_t tables_hertz(void);
+uint32_t tables_jiffies(void);
+uint32_t tables_flow_seconds(unsigned state);
+
 /* Returns after every program that was running when it was called has ended. 0 or -errno. */
 int tables_synchronize(void);
 

@@ -267,7 +267,7 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 	int rc;
 
 	if (f && p->tables->services[f->version].flags == flags) {
-		f->address = true;
+		f->told = true;
 		return 0;
 	}
 	rc = space_take_service(p->space, &version);
@@ -283,17 +283,27 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 		space_give_service(p->space, version);
 		return rc;
 	}
-	f->address = true;
+	f->address = f->told = true;
 	return 0;
 }
 
-void publish_address_gone(struct publisher *p, uint8_t family, const union np_addr *addr)
+void publish_addresses_begin(struct publisher *p)
 {
-	struct frontend_key key = address_key(family, addr);
-	struct frontend *f = frontend_get(p, &key);
+	struct frontend *f, *next;
 
-	if (f)
-		frontend_remove(p, f);
+	HASH_ITER(hh, p->frontends, f, next) {
+		f->told = false;
+	}
+}
+
+void publish_addresses_end(struct publisher *p)
+{
+	struct frontend *f, *next;
+
+	HASH_ITER(hh, p->frontends, f, next) {
+		if (f->address && !f->told)
+			frontend_remove(p, f);
+	}
 }
 
 /* A run of an adopted version: its slots and the references to its backends. */
@@ -348,6 +358,7 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	f->key.family = s->family;
 	f->entry = entry;
 	f->version = version;
+	f->address = !s->port;
 	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
 	for (i = 0; i < NP_CLASSES; i++)
 		if (run_is_first(s, i))

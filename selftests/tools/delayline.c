@@ -5,7 +5,6 @@
  * Frames keep their offload state (PACKET_VNET_HDR), so veth's half checksums and GSO frames
  * pass as they are. Frames arrive in order; the delay is from receiving to sending.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>

@@ -4,7 +4,6 @@
  * netserver, at a rate or with a number of them at a time, may move or hold data over each, and
  * counts what answered, what failed and how, and how long connecting took. Exit 1 if any failed.
  */
-#define _GNU_SOURCE
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>

@@ -5,7 +5,6 @@
  * the pattern, "PUT n" takes n bytes of it and answers OK or BAD, "PING x" answers "PONG x". A
  * datagram is answered with "NAME PEER payload". The pattern is the one netload.c checks.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The calling end against a real server, and against peers that speak nonsense. */
-#define _GNU_SOURCE
 #include "serve.h"
 
 #include "client.h"

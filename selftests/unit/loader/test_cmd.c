@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Command lines in, text and exit codes out, against a daemon that has its answers ready. */
-#define _GNU_SOURCE
 #include "serve.h"
 
 #include "cmd.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Tables and JSON as they come out, byte for byte. */
-#define _GNU_SOURCE
 #include "out.h"
 
 #include <setjmp.h>

@@ -29,10 +29,10 @@
 #define HERE_ENDING "{'addresses':['10.1.0.3'],'nodeName':'n1'," ENDING
 #define UNREADY	    "{'addresses':['10.1.0.4'],'conditions':{'ready':false,'serving':false}}"
 
-static const struct plan_node detecting = {.name = "n1", .zone = "a", .detector = true};
+static const struct plan_node detecting = {.name = "n1", .zone = "a", .detector4 = true, .detector6 = true};
 static const struct plan_node blind = {.name = "n1", .zone = "a"};
 static const struct plan_node masquerading = {
-	.name = "n1", .zone = "a", .detector = true, .masquerade_all = true};
+	.name = "n1", .zone = "a", .detector4 = true, .detector6 = true, .masquerade_all = true};
 static const struct plan_node blind_masquerading = {
 	.name = "n1", .zone = "a", .masquerade_all = true};
 
@@ -435,7 +435,7 @@ static void hints_choose_among_all_backends(void **state)
 
 static void a_node_without_a_name_has_no_local_endpoints(void **state)
 {
-	const struct plan_node nameless = {.name = "", .detector = true};
+	const struct plan_node nameless = {.name = "", .detector4 = true, .detector6 = true};
 	_cleanup_made_ struct made made =
 		make_one(&nameless, SERVICE("'clusterIP':'10.96.0.1'," ITP "," PORT),
 			 SLICE4("{'addresses':['10.1.0.1'],'nodeName':''}"));

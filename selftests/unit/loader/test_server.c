@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The config socket against clients that err, lie, stall, flood and leave. */
-#define _GNU_SOURCE
 #include "serve.h"
 
 #include <sys/resource.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The config socket as a file, and who may connect. Run as root; who is not root skips. */
-#define _GNU_SOURCE
 #include "serve.h"
 
 #include <fcntl.h>

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the tables hold while packets are measured, written by hand into the mapped arrays.
+ *
+ * A test run hands the packet that came out in again. So the flows here are fixed points: client
+ * equals snat and frontend equals backend, each rewrite writes the bytes that were there, every
+ * turn is a hit, and the work is the same as if they differed. One flow has all four names.
+ */
+#ifndef NEARPATH_BENCH_STATE_H
+#define NEARPATH_BENCH_STATE_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "frame.h"
+#include "tables.h"
+
+#define STATE_FLOWS 262144 /* records a family */
+
+/* The ends: both are routed back through the uplink (netns.h). */
+static inline struct end state_client(int family)
+{
+	struct end e = {.port = 40000};
+
+	inet_pton(family == NP_IPV4 ? AF_INET : AF_INET6,
+		  family == NP_IPV4 ? "192.0.2.10" : "2001:db8::c:10", &e.addr);
+	return e;
+}
+
+/* number tells frontends apart: the flow's, that of a flow to a local pod, and so on. */
+static inline struct end state_frontend(int family, uint8_t number)
+{
+	struct end e = {.port = 80};
+
+	inet_pton(family == NP_IPV4 ? AF_INET : AF_INET6,
+		  family == NP_IPV4 ? "203.0.113.0" : "2001:db8::f:0", &e.addr);
+	((uint8_t *)&e.addr)[family == NP_IPV4 ? 3 : 15] = number;
+	return e;
+}
+
+#define STATE_REMOTE	   1 /* the hot flow */
+#define STATE_LOCAL	   2 /* a flow whose backend is on this node */
+#define STATE_CROWD	   3 /* 65,536 flows, one from every port */
+#define STATE_SERVICE	   4 /* no flow: a service whose backend is itself */
+#define STATE_SERVICE_SNAT 5 /* the same, with its clients' source translated */
+#define STATE_NOTHING	   9 /* no flow, no service */
+
+static inline struct np_flow *state_record(struct tables *t, int family, uint32_t number)
+{
+	return family == NP_IPV4 ? &t->flows4[number].flow : &t->flows6[number].flow;
+}
+
+static inline void state_set_addr(struct np_flow *flow, int family, int place,
+				  const union np_addr *addr)
+{
+	size_t size = family == NP_IPV4 ? 4 : 16;
+
+	memcpy((char *)(flow + 1) + place * size, addr, size);
+}
+
+/* A name for a record, in the first free entry of its first bucket. */
+static inline int state_name(struct tables *t, int family, uint32_t number, uint32_t name,
+			     const struct end *src, const struct end *dst)
+{
+	uint32_t space = name == NP_NAME_FORWARD || name == NP_NAME_UNSNAT ? NP_HASH_INGRESS
+									   : NP_HASH_EGRESS;
+	uint32_t ports = htons(src->port) | (uint32_t)htons(dst->port) << 16;
+	struct np_flow *flow = state_record(t, family, number);
+	struct np_flow_bucket *index = family == NP_IPV4 ? t->flow_index4 : t->flow_index6;
+	struct np_hash h = np_hash_tuple(t->hash_key, family, &src->addr, &dst->addr, ports,
+					 flow->protocol, space);
+	uint32_t bucket = h.bucket & (t->size[TABLE_flow_index4] - 1);
+
+	for (int i = 0; i < NP_FLOW_BUCKET; i++) {
+		if (index[bucket].entry[i])
+			continue;
+		index[bucket].entry[i] =
+			(uint64_t)h.tag << 32 | name << NP_FLOW_NAME_SHIFT | number;
+		flow->index[name] = bucket * NP_FLOW_BUCKET + i + 1;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static inline int state_flow(struct tables *t, int family, int protocol, uint32_t number,
+			     const struct end *client, const struct end *frontend, uint16_t flags,
+			     uint32_t now)
+{
+	struct np_flow *flow = state_record(t, family, number);
+
+	memset(flow, 0, family == NP_IPV4 ? sizeof(struct np_flow4) : sizeof(struct np_flow6));
+	flow->protocol = protocol;
+	flow->state = protocol == IPPROTO_TCP ? NP_FLOW_TCP_OPEN : NP_FLOW_UDP_OPEN;
+	flow->flags = flags;
+	flow->seen = flow->born = now;
+	for (int place = 0; place < NP_PLACES; place++) {
+		const struct end *e = place == NP_CLIENT || place == NP_SNAT ? client : frontend;
+
+		flow->port[place] = htons(e->port);
+		state_set_addr(flow, family, place, &e->addr);
+	}
+	return state_name(t, family, number, NP_NAME_FORWARD, client, frontend) ?:
+	       state_name(t, family, number, NP_NAME_SNAT, client, frontend) ?:
+	       state_name(t, family, number, NP_NAME_UNSNAT, frontend, client) ?:
+	       state_name(t, family, number, NP_NAME_REPLY, frontend, client);
+}
+
+/* The hot flow and the local one in both protocols, then the crowd. */
+static inline int state_fill_flows(struct tables *t, int family, uint32_t now)
+{
+	struct end client = state_client(family), remote = state_frontend(family, STATE_REMOTE);
+	struct end local = state_frontend(family, STATE_LOCAL);
+	struct end crowd = state_frontend(family, STATE_CROWD);
+	uint16_t flags = NP_FLOW_TRANSLATED | NP_FLOW_REMOTE;
+	uint32_t n = 0;
+	int rc;
+
+	rc = state_flow(t, family, IPPROTO_TCP, n++, &client, &remote, flags, now) ?:
+	     state_flow(t, family, IPPROTO_UDP, n++, &client, &remote, flags, now) ?:
+	     state_flow(t, family, IPPROTO_TCP, n++, &client, &local, 0, now);
+	for (uint32_t port = 0; port < 65536 && !rc; port++) {
+		client.port = port;
+		rc = state_flow(t, family, IPPROTO_TCP, n++, &client, &crowd, flags, now);
+	}
+	return rc;
+}
+
+/* All flows gone but those. */
+static inline int state_reset_flows(struct tables *t, uint32_t now)
+{
+	memset(t->flows4, 0, t->size[TABLE_flows4] * sizeof(*t->flows4));
+	memset(t->flows6, 0, t->size[TABLE_flows6] * sizeof(*t->flows6));
+	memset(t->flow_index4, 0, t->size[TABLE_flow_index4] * sizeof(*t->flow_index4));
+	memset(t->flow_index6, 0, t->size[TABLE_flow_index6] * sizeof(*t->flow_index6));
+	for (uint32_t i = 0; i < t->size[TABLE_flow_hands]; i++)
+		t->flow_hands[i].next = 65536 + 3;
+	return state_fill_flows(t, NP_IPV4, now) ?: state_fill_flows(t, NP_IPV6, now);
+}
+
+/* TCP service number n, whose one backend is its own frontend. */
+static inline void state_service(struct tables *t, int family, uint32_t n, bool snat)
+{
+	struct end end = state_frontend(family, snat ? STATE_SERVICE_SNAT : STATE_SERVICE);
+	struct end client = state_client(family);
+	struct np_service *s = &t->services[n];
+	struct np_hash h =
+		np_hash_frontend(t->hash_key, NP_IPV6, &end.addr, htons(end.port), IPPROTO_TCP);
+
+	*s = (struct np_service){.addr = end.addr,
+				 .port = htons(end.port),
+				 .protocol = IPPROTO_TCP,
+				 .family = family,
+				 .id = n};
+	for (int class = 0; class < NP_CLASSES; class ++)
+		s->policy[class] = (struct np_policy){
+			.slot = n, .count = 1, .verdict = NP_VERDICT_FORWARD, .snat = snat};
+	t->slots[n] = n;
+	t->backends[n] = (struct np_backend){.addr = end.addr,
+					     .snat = client.addr,
+					     .port = htons(end.port),
+					     .family = family,
+					     .flags = NP_BACKEND_USED,
+					     .zone = NP_ZONE_OTHER};
+	t->frontends[h.bucket & (t->size[TABLE_frontends] - 1)].entry[n] =
+		(uint64_t)h.tag << 32 | n;
+}
+
+static inline void state_fill_services(struct tables *t)
+{
+	state_service(t, NP_IPV4, 0, false);
+	state_service(t, NP_IPV4, 1, true);
+	state_service(t, NP_IPV6, 2, false);
+	state_service(t, NP_IPV6, 3, true);
+}
+
+/* Counting is on only while it is checked that the cases do what they say. */
+static inline void state_iface(struct tables *t, uint32_t ifindex, bool stats)
+{
+	t->ifaces[ifindex % t->size[TABLE_ifaces]] = (struct np_iface){
+		.ifindex = ifindex,
+		.lb = NP_LB_ON,
+		.flags = NP_IFACE_XDP | (stats ? NP_IFACE_STATS : 0),
+		.l2_len = ETH_HLEN,
+		.mtu = 1500,
+	};
+}
+
+#endif

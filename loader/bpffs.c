@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Making and removing the directory for pins. */
+#include "bpffs.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "util.h"
+
+static bool is_bpffs(const char *dir)
+{
+	struct statfs fs;
+
+	return !statfs(dir, &fs) && fs.f_type == BPF_FS_MAGIC;
+}
+
+static bool is_mount_point(const char *dir)
+{
+	_cleanup_free_ char *parent = NULL;
+	struct stat here, above;
+
+	if (asprintf(&parent, "%s/..", dir) < 0)
+		return false;
+	return !stat(dir, &here) && !stat(parent, &above) && here.st_dev != above.st_dev;
+}
+
+int bpffs_make(const char *dir)
+{
+	_cleanup_free_ char *path = strdup(dir);
+	char *slash;
+
+	if (!path)
+		return -ENOMEM;
+	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	if (is_bpffs(dir))
+		return 0;
+	return mount("bpf", dir, "bpf", 0, "mode=0700") ? -errno : 0;
+}
+
+int bpffs_remove(const char *dir)
+{
+	if (is_bpffs(dir) && is_mount_point(dir) && umount(dir))
+		return -errno;
+	/* Not ours if something is left in it. */
+	if (rmdir(dir) && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
+		return -errno;
+	return 0;
+}

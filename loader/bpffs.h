@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The directory for pins: made, and mounted as a bpffs where it is none. */
+#ifndef NEARPATH_LOADER_BPFFS_H
+#define NEARPATH_LOADER_BPFFS_H
+
+/* 0 or -errno. */
+int bpffs_make(const char *dir);
+
+/* Remove what bpffs_make() made: the mount if dir is the root of one, and the empty directory. */
+int bpffs_remove(const char *dir);
+
+#endif

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Starting, running and ending nearpathd. The order of a start is the safety of it: tables, then
+ * the state they should hold, then the network, then the socket, then READY. Nothing on the packet
+ * path waits for any of it.
+ */
+#include "daemon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "bpffs.h"
+#include "util.h"
+
+/* The network is looked at again this long after it last changed. */
+static const struct timeval settle = { .tv_usec = 50000 };
+
+void daemon_log(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("nearpathd: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+static struct plan_node plan_node(const struct daemon *d)
+{
+	const struct kube_node *node = store_node(d->store, d->options.node_name);
+
+	return (struct plan_node){
+		.name = d->options.node_name,
+		.zone = d->options.zone ?: node ? node->zone : NULL,
+		.detector4 = d->options.detector4,
+		.detector6 = d->options.detector6,
+		.masquerade_all = d->options.masquerade_all,
+	};
+}
+
+void daemon_publish(struct daemon *d, const char *namespace, const char *name)
+{
+	const struct kube_service *service = store_service(d->store, namespace, name);
+	_cleanup_free_ struct kube_slice **slices = NULL;
+	_cleanup_free_ struct plan **plans = NULL;
+	const struct plan_node node = plan_node(d);
+	size_t nslices = 0, count = 0;
+	int rc = 0;
+
+	if (service)
+		rc = store_slices(d->store, namespace, name, &slices, &nslices);
+	if (service && !rc)
+		rc = plan_make(&node, service, slices, nslices, &plans, &count);
+	if (!rc)
+		rc = publish_service(d->publisher, namespace, name, plans, count);
+	if (!rc)
+		return;
+	daemon_log("Service \"%s/%s\" could not be published whole: %s%s", namespace, name,
+		   strerror(-rc),
+		   rc == -ENOSPC ? "; a table is full, see nearpath status and the --max options" : "");
+	json_array_append_new(d->warnings,
+			      json_sprintf("Service \"%s/%s\" could not be published whole: %s",
+					   namespace, name,
+					   rc == -ENOSPC ? "a table is full" : strerror(-rc)));
+}
+
+static int publish_one(const struct kube_object *object, void *arg)
+{
+	if (object->kind == KUBE_SERVICE)
+		daemon_publish(arg, object->service.namespace, object->service.name);
+	return 0;
+}
+
+void daemon_publish_all(struct daemon *d)
+{
+	store_each(d->store, publish_one, d);
+}
+
+static int source_of(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
+{
+	struct daemon *d = arg;
+
+	return netlink_source(d->netlink, family, dst, src);
+}
+
+/* The network, as it is told. */
+
+static void on_link(const struct netlink_link *link, void *arg)
+{
+	ifaces_link(((struct daemon *)arg)->ifaces, link);
+}
+
+static void on_link_gone(int ifindex, const char *name, void *arg)
+{
+	(void)name;
+	ifaces_link_gone(((struct daemon *)arg)->ifaces, ifindex);
+}
+
+static void later(struct daemon *d)
+{
+	d->routes = true;
+	if (d->events[3])
+		evtimer_add(d->events[3], &settle);
+}
+
+static void on_addr(const struct netlink_addr *addr, void *arg)
+{
+	uint32_t flags = NP_SERVICE_HOST_ADDRESS;
+	struct daemon *d = arg;
+
+	if (!addr->loopback_scope)
+		flags |= NP_SERVICE_NODE_ADDRESS;
+	if (publish_address(d->publisher, addr->family, &addr->addr, flags))
+		daemon_log("no room for an address of this host; see --max-services");
+	later(d);
+}
+
+static void on_addr_gone(const struct netlink_addr *addr, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)addr; /* another device may have it too: all are asked for again */
+	d->resync = true;
+	later(d);
+}
+
+static void on_routes(void *arg)
+{
+	later(arg);
+}
+
+/* Messages were lost: addresses are told again, links that are not told again are gone. */
+static void look_again(struct daemon *d)
+{
+	int rc;
+
+	d->resync = false;
+	ifaces_resync_begin(d->ifaces);
+	publish_addresses_begin(d->publisher);
+	rc = netlink_dump(d->netlink);
+	if (rc) {
+		daemon_log("cannot read the kernel's links and addresses: %s", strerror(-rc));
+		d->resync = true;
+	} else {
+		ifaces_resync_end(d->ifaces);
+		publish_addresses_end(d->publisher);
+	}
+	later(d);
+}
+
+static void on_overrun(void *arg)
+{
+	look_again(arg);
+}
+
+static const struct netlink_events network = {
+	.link = on_link,
+	.link_gone = on_link_gone,
+	.addr = on_addr,
+	.addr_gone = on_addr_gone,
+	.routes_changed = on_routes,
+	.overrun = on_overrun,
+};
+
+static void on_settled(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	if (d->resync)
+		look_again(d);
+	if (!d->routes)
+		return;
+	d->routes = false;
+	ifaces_routes(d->ifaces);
+	publish_sources(d->publisher);
+}
+
+static void on_netlink(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	netlink_receive(((struct daemon *)arg)->netlink);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	event_base_loopbreak(((struct daemon *)arg)->base);
+}
+
+/* Starting. Each step says on stderr what went wrong and what to do. */
+
+static int lock_state(struct daemon *d)
+{
+	_cleanup_free_ char *path = NULL;
+	int rc = journal_open(d->options.state_dir, &d->journal);
+
+	if (rc) {
+		daemon_log("cannot open state in \"%s\": %s", d->options.state_dir, strerror(-rc));
+		return rc;
+	}
+	if (asprintf(&path, "%s/lock", d->options.state_dir) < 0)
+		return -ENOMEM;
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
+		rc = -errno;
+		daemon_log("cannot lock \"%s\": %s", path,
+			   rc == -EWOULDBLOCK ? "another nearpathd runs with this --state-dir" :
+						strerror(-rc));
+		return rc;
+	}
+	return 0;
+}
+
+static int open_tables(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	const struct tables_options options = {
+		.bpffs = o->bpffs,
+		.max_flows = o->max_flows,
+		.max_services = o->max_services,
+		.max_slots = o->max_slots,
+		.max_backends = o->max_backends,
+		.snat_port_first = o->snat_port_first,
+		.snat_port_count = o->snat_port_count,
+	};
+	const char *why;
+	int rc = bpffs_make(o->bpffs);
+
+	if (rc) {
+		daemon_log("cannot make a bpffs at \"%s\": %s", o->bpffs, strerror(-rc));
+		return rc;
+	}
+	rc = tables_open(&options, &d->tables, &why);
+	if (rc) {
+		daemon_log("%s", why);
+		return rc;
+	}
+	d->tables->config->pod_prefix4 = o->pod_prefix4;
+	d->tables->config->pod_prefix6 = o->pod_prefix6;
+	d->tables->config->detector = o->detector4 || o->detector6;
+	if (d->tables->adopted && d->tables->size[TABLE_flows4] < o->max_flows)
+		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
+			   "them anew", d->tables->size[TABLE_flows4]);
+	return 0;
+}
+
+static int replay_line(json_t *line, void *arg)
+{
+	const char *method = json_string_value(json_object_get(line, "method"));
+	struct rpc_error error = {};
+	json_t *result = NULL;
+	int rc;
+
+	if (!method)
+		return 0;
+	rc = daemon_change(arg, method, json_object_get(line, "params"), &result, &error);
+	if (rc)
+		daemon_log("a change in the journal is left out: %s", error.message);
+	rpc_error_clear(&error);
+	json_decref(result);
+	return 0;
+}
+
+/* The state of before, planned and published as one; tables hold it already after a restart. */
+static int load_state(struct daemon *d)
+{
+	size_t lines;
+	int rc;
+
+	d->replaying = true;
+	rc = journal_replay(d->journal, replay_line, d, &lines);
+	d->replaying = false;
+	if (rc) {
+		daemon_log("cannot read the state in \"%s\": %s", d->options.state_dir, strerror(-rc));
+		return rc;
+	}
+	daemon_publish_all(d);
+	if (lines)
+		publish_sweep(d->publisher);
+	return 0;
+}
+
+static int start_network(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	const struct ifaces_options options = {
+		.patterns = o->ifaces,
+		.uplinks = o->uplinks,
+		.links = d->links,
+		.file = d->switches,
+		.xdp = o->xdp,
+		.mss = o->mss,
+		.clsact = o->clsact,
+	};
+	int rc = ifaces_new(&options, d->tables, d->netlink, &d->ifaces);
+
+	if (!rc)
+		look_again(d);
+	return rc;
+}
+
+static int start_server(struct daemon *d)
+{
+	const struct server_options options = {
+		.path = d->options.socket,
+		.group = d->options.socket_group,
+	};
+	int rc = server_new(d->base, &options, daemon_methods, d, &d->server);
+
+	if (rc)
+		daemon_log("cannot listen on \"%s\": %s", options.path,
+			   rc == -EADDRINUSE ? "another nearpathd listens there; choose another --socket" :
+			   rc == -ESRCH ? "there is no such --socket-group" :
+					  strerror(-rc));
+	return rc;
+}
+
+static int start_events(struct daemon *d)
+{
+	int i;
+
+	d->events[0] = event_new(d->base, netlink_fd(d->netlink), EV_READ | EV_PERSIST, on_netlink, d);
+	d->events[1] = evsignal_new(d->base, SIGTERM, on_signal, d);
+	d->events[2] = evsignal_new(d->base, SIGINT, on_signal, d);
+	d->events[3] = evtimer_new(d->base, on_settled, d);
+	for (i = 0; i < 4; i++)
+		if (!d->events[i] || (i < 3 && event_add(d->events[i], NULL)))
+			return -ENOMEM;
+	return 0;
+}
+
+static int start_parts(struct daemon *d)
+{
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	d->base = event_base_new();
+	d->warnings = json_array();
+	if (!d->base || !d->warnings ||
+	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
+	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
+		return -ENOMEM;
+	rc = lock_state(d);
+	rc = rc ?: open_tables(d);
+	if (rc)
+		return rc;
+	rc = netlink_open(&network, d, &d->netlink);
+	if (rc) {
+		daemon_log("cannot talk to the kernel by netlink: %s", strerror(-rc));
+		return rc;
+	}
+	rc = publisher_new(d->tables, source_of, d, &d->publisher);
+	rc = rc ?: store_new(&d->store);
+	rc = rc ?: load_state(d);
+	rc = rc ?: start_events(d);
+	rc = rc ?: start_network(d);
+	return rc ?: start_server(d);
+}
+
+int daemon_start(const struct options *options, struct daemon **daemon)
+{
+	_cleanup_(daemon_free) struct daemon *d = calloc(1, sizeof(*d));
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	int rc;
+
+	if (!d)
+		return -ENOMEM;
+	d->options = *options;
+	d->lock_fd = -1;
+	d->started = time(NULL);
+	/* Kernels before 5.11 count maps against it; where it may not be raised, it is not needed. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	rc = start_parts(d);
+	if (rc)
+		return rc;
+	sd_notify(0, "READY=1");
+	*daemon = TAKE_PTR(d);
+	return 0;
+}
+
+int daemon_run(struct daemon *d)
+{
+	int rc = event_base_dispatch(d->base);
+
+	sd_notify(0, "STOPPING=1");
+	return rc < 0 ? -EIO : 0;
+}
+
+void daemon_free(struct daemon **daemon)
+{
+	struct daemon *d = *daemon;
+	int i;
+
+	*daemon = NULL;
+	if (!d)
+		return;
+	server_free(&d->server);
+	for (i = 0; i < 4; i++)
+		if (d->events[i])
+			event_free(d->events[i]);
+	ifaces_free(&d->ifaces);
+	publisher_free(&d->publisher);
+	store_free(&d->store);
+	netlink_close(&d->netlink);
+	tables_close(&d->tables);
+	journal_close(&d->journal);
+	util_close(&d->lock_fd);
+	if (d->base)
+		event_base_free(d->base);
+	json_decref(d->warnings);
+	free(d->links);
+	free(d->switches);
+	free(d);
+}
+
+static int remove_state(const struct options *o)
+{
+	static const char *const files[] = { "objects.journal", "objects.journal.new", "ifaces.json",
+					     "ifaces.json.new", "lock" };
+	_cleanup_free_ char *path = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		util_free(&path);
+		if (asprintf(&path, "%s/%s", o->state_dir, files[i]) < 0)
+			return -ENOMEM;
+		if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
+			return -errno;
+	}
+	if (rmdir(o->state_dir) && errno != ENOENT && errno != ENOTEMPTY)
+		return -errno;
+	return 0;
+}
+
+static int cleanup_step(const char *what, int rc)
+{
+	if (rc)
+		daemon_log("cannot remove %s: %s", what, strerror(-rc));
+	return rc;
+}
+
+int daemon_cleanup(const struct options *options)
+{
+	struct daemon d = { .options = *options, .lock_fd = -1 };
+	_cleanup_free_ char *links = NULL;
+	int rc = lock_state(&d);
+
+	if (rc) {
+		journal_close(&d.journal);
+		return rc;
+	}
+	if (asprintf(&links, "%s/links", options->bpffs) < 0)
+		return -ENOMEM;
+	rc = cleanup_step("attached programs", detach_all(links));
+	rc = cleanup_step("pinned tables", tables_unpin(options->bpffs)) ?: rc;
+	rc = cleanup_step("the bpffs directory", bpffs_remove(options->bpffs)) ?: rc;
+	rc = cleanup_step("the state", remove_state(options)) ?: rc;
+	journal_close(&d.journal);
+	util_close(&d.lock_fd);
+	return rc;
+}

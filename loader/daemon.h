@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The daemon's parts and how they hang together: objects go into the store, touched services are
+ * planned and published, the network's changes go to interfaces, addresses and backends.
+ */
+#ifndef NEARPATH_LOADER_DAEMON_H
+#define NEARPATH_LOADER_DAEMON_H
+
+#include <time.h>
+
+#include "ifaces.h"
+#include "journal.h"
+#include "netlink.h"
+#include "options.h"
+#include "publish.h"
+#include "rpc.h"
+#include "server.h"
+#include "store.h"
+#include "tables.h"
+
+struct event;
+struct event_base;
+
+struct daemon {
+	struct options options;
+	struct event_base *base;
+	struct tables *tables;
+	struct publisher *publisher;
+	struct store *store;
+	struct journal *journal;
+	struct netlink *netlink;
+	struct ifaces *ifaces;
+	struct server *server;
+	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
+	char *links;		 /* directory of pinned links */
+	char *switches;		 /* file of switches set by hand */
+	int lock_fd;
+	uint64_t revision;
+	time_t started;
+	bool synced;	/* objects have been delivered, now or before a restart */
+	bool routes;	/* the network changed and has not been looked at again */
+	bool resync;	/* links and addresses are to be asked for again */
+	bool replaying; /* start-up: collect, publish at the end */
+	json_t *warnings; /* of the change under way */
+};
+
+/* Everything up to and including READY. A failure is told on stderr. 0 or -errno. */
+int daemon_start(const struct options *options, struct daemon **daemon);
+
+/* Until SIGTERM or SIGINT. The programs stay attached. */
+int daemon_run(struct daemon *d);
+void daemon_free(struct daemon **daemon);
+
+/* --cleanup: what it removed or could not is told on stderr. */
+int daemon_cleanup(const struct options *options);
+
+/* Plan and publish one service, or all of them (the node changed). */
+void daemon_publish(struct daemon *d, const char *namespace, const char *name);
+void daemon_publish_all(struct daemon *d);
+
+/* The methods of the config socket: methods.c, get.c. */
+extern const struct rpc_method daemon_methods[];
+int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
+		  struct rpc_error *error);
+int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error);
+int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *error);
+
+/* A line on stderr, for journald: "nearpathd: ...". */
+__attribute__((format(printf, 1, 2))) void daemon_log(const char *format, ...);
+
+#endif

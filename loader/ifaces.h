@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Interfaces: which of them nearpath is on, with which switches, and what of that the kernel has.
+ * Writes the table ifaces. Switches that were set by hand are kept by name in a file, so that they
+ * hold for a device that comes back and for a daemon that starts again.
+ */
+#ifndef NEARPATH_LOADER_IFACES_H
+#define NEARPATH_LOADER_IFACES_H
+
+#include <jansson.h>
+
+#include "attach.h"
+#include "netlink.h"
+#include "tables.h"
+
+struct ifaces;
+
+#define MSS_AUTO (-1)
+#define MSS_OFF	 0
+
+struct ifaces_options {
+	const char *patterns; /* fnmatch(3) patterns with commas: tc programs go there */
+	const char *uplinks;  /* the same: tc and XDP; "auto": the default routes' devices too */
+	const char *links;    /* directory of pinned links */
+	const char *file;     /* where switches set by hand are kept; NULL: nowhere */
+	enum attach_xdp xdp;  /* for uplinks */
+	int mss;	      /* MSS_AUTO, MSS_OFF, or bytes */
+	bool clsact;	      /* never tcx */
+};
+
+int ifaces_new(const struct ifaces_options *options, struct tables *tables,
+	       struct netlink *netlink, struct ifaces **ifaces);
+void ifaces_free(struct ifaces **ifaces); /* programs stay attached */
+
+/* From netlink: a link that is new or changed, and one that is gone. */
+void ifaces_link(struct ifaces *ifs, const struct netlink_link *link);
+void ifaces_link_gone(struct ifaces *ifs, int ifindex);
+
+/* The default routes may have moved: look again at which devices are uplinks. */
+void ifaces_routes(struct ifaces *ifs);
+
+/* Between a netlink overrun and the end of the new dump: links not told again are gone. */
+void ifaces_resync_begin(struct ifaces *ifs);
+void ifaces_resync_end(struct ifaces *ifs);
+
+/* docs/socket.md, "iface": a new JSON array. NULL without memory. */
+json_t *ifaces_json(struct ifaces *ifs);
+
+/*
+ * Change switches; set as in docs/socket.md. *result is the interface's JSON. -EINVAL: bad switch;
+ * -ENODEV: no such interface. why: what is wrong and the way out.
+ */
+int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **result, char *why,
+	       size_t size);
+
+#endif

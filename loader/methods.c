@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Methods of the config socket that change something: apply, replace, delete, iface; and watch. A
+ * change is read whole, taken into the store, written to the journal, and in the tables before it
+ * is answered. What only reads is get.c's.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "util.h"
+
+/* A change while its objects are read. */
+struct reading {
+	struct store_change *change;
+	struct kube_error error;
+	bool remove;
+	size_t count;
+};
+
+static int read_object(json_t *json, void *arg)
+{
+	struct reading *r = arg;
+	struct kube_object *object = NULL;
+	_cleanup_free_ char *key = NULL;
+	int rc;
+
+	r->count++;
+	if (r->remove) {
+		rc = kube_key(json, &key, &r->error);
+		return rc ?: store_change_remove(r->change, key);
+	}
+	rc = kube_parse(json, &object, &r->error);
+	rc = rc ?: store_change_put(r->change, &object);
+	kube_free(&object);
+	return rc;
+}
+
+/* What is wrong with the input, as docs/socket.md has it. */
+static int refuse(const struct kube_error *e, struct rpc_error *error)
+{
+	rpc_error_set(error, RPC_BAD_PARAMS, "%s%s%s%s%s", e->object, e->object[0] ? ": " : "",
+		      e->path, e->path[0] ? ": " : "", e->reason);
+	error->data = json_pack("{s:s,s:s,s:s}", "object", e->object, "path", e->path, "reason",
+				e->reason);
+	return -EINVAL;
+}
+
+static void touched(const char *namespace, const char *name, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!d->replaying)
+		daemon_publish(d, namespace, name);
+}
+
+static void node_changed(const char *name, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!d->replaying && !strcmp(name, d->options.node_name))
+		daemon_publish_all(d);
+}
+
+static void object_changed(const char *key, const char *event, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!d->replaying)
+		server_notify(d->server, "event",
+			      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision, "event",
+					event, "object", key));
+}
+
+static int all_objects(const struct kube_object *object, void *arg)
+{
+	return json_array_append(arg, object->json) ? -ENOMEM : 0;
+}
+
+static void keep(struct daemon *d, const char *method, json_t *params)
+{
+	json_t *line = json_pack("{s:s,s:O}", "method", method, "params", params), *all;
+	int rc = line ? journal_append(d->journal, line) : -ENOMEM;
+
+	json_decref(line);
+	if (!rc && journal_is_long(d->journal)) {
+		all = json_array();
+		store_each(d->store, all_objects, all);
+		line = json_pack("{s:s,s:{s:o}}", "method", "replace", "params", "objects", all);
+		rc = line ? journal_rewrite(d->journal, line) : -ENOMEM;
+		json_decref(line);
+	}
+	if (rc)
+		daemon_log("the change is in the tables, but could not be written to \"%s\": %s",
+			   d->options.state_dir, strerror(-rc));
+}
+
+static json_t *change_result(struct daemon *d, const char *method, const struct store_result *r)
+{
+	json_t *result;
+
+	if (!strcmp(method, "delete"))
+		result = json_pack("{s:I,s:i,s:i}", "revision", (json_int_t)d->revision, "deleted",
+				   (int)r->removed, "missing", (int)r->missing);
+	else
+		result = json_pack("{s:I,s:i,s:i}", "revision", (json_int_t)d->revision, "applied",
+				   (int)r->applied, "unchanged", (int)r->unchanged);
+	if (!strcmp(method, "replace"))
+		json_object_set_new(result, "removed", json_integer(r->removed));
+	if (json_array_size(d->warnings))
+		json_object_set(result, "warnings", d->warnings);
+	return result;
+}
+
+int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
+		  struct rpc_error *error)
+{
+	const struct store_visitor visitor = { touched, node_changed, object_changed, d };
+	_cleanup_(store_change_free) struct store_change *change = NULL;
+	bool replace = !strcmp(method, "replace");
+	struct reading r = { .remove = !strcmp(method, "delete") };
+	json_t *objects = json_object_get(params, "objects");
+	struct store_result done;
+	int rc;
+
+	if (!json_is_array(objects)) {
+		rpc_error_set(error, RPC_BAD_PARAMS, "%s wants params.objects, an array of objects",
+			      method);
+		return -EINVAL;
+	}
+	rc = store_change_new(d->store, replace, &change);
+	if (rc)
+		return rc;
+	r.change = change;
+	rc = kube_each(objects, read_object, &r, &r.error);
+	if (rc == -EINVAL || rc == -ENOTSUP)
+		return refuse(&r.error, error);
+	if (rc)
+		return rc;
+	d->revision++;
+	json_array_clear(d->warnings);
+	rc = store_commit(d->store, &change, &visitor, &done);
+	if (rc)
+		return rc;
+	if (replace && !d->replaying)
+		publish_sweep(d->publisher);
+	d->synced = true;
+	if (!d->replaying && (done.applied || done.removed || replace))
+		keep(d, method, params);
+	*result = change_result(d, method, &done);
+	return 0;
+}
+
+static int method_apply(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	return daemon_change(arg, "apply", params, result, error);
+}
+
+static int method_replace(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	return daemon_change(arg, "replace", params, result, error);
+}
+
+static int method_delete(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	return daemon_change(arg, "delete", params, result, error);
+}
+
+static int method_watch(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	struct daemon *d = arg;
+
+	(void)params, (void)error;
+	*result = json_pack("{s:I}", "revision", (json_int_t)d->revision);
+	return *result ? 0 : -ENOMEM;
+}
+
+static int method_iface(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	const char *name = json_string_value(json_object_get(params, "name"));
+	json_t *set = json_object_get(params, "set");
+	struct daemon *d = arg;
+	char why[400] = "";
+	int rc;
+
+	if (!json_object_size(params)) {
+		*result = json_pack("{s:o}", "ifaces", ifaces_json(d->ifaces));
+		return *result ? 0 : -ENOMEM;
+	}
+	if (!name || !json_is_object(set)) {
+		rpc_error_set(error, RPC_BAD_PARAMS,
+			      "iface wants params.name, a string, and params.set, an object");
+		return -EINVAL;
+	}
+	rc = ifaces_set(d->ifaces, name, set, result, why, sizeof(why));
+	if (rc) {
+		rpc_error_set(error, rc == -EINVAL ? RPC_BAD_PARAMS : RPC_FAILED, "%s",
+			      why[0] ? why : strerror(-rc));
+		return rc;
+	}
+	server_notify(d->server, "event",
+		      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision, "event", "iface",
+				"object", name));
+	return 0;
+}
+
+const struct rpc_method daemon_methods[] = {
+	{ .name = "apply", .handler = method_apply },
+	{ .name = "replace", .handler = method_replace },
+	{ .name = "delete", .handler = method_delete },
+	{ .name = "get", .handler = method_get },
+	{ .name = "watch", .handler = method_watch, .subscribes = true },
+	{ .name = "status", .handler = method_status },
+	{ .name = "iface", .handler = method_iface },
+	{ .name = NULL },
+};

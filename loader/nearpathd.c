@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* main() of nearpathd, the daemon. */
+#include <stdio.h>
+
+#include "daemon.h"
+#include "util.h"
+
+int main(int argc, char **argv)
+{
+	_cleanup_(daemon_free) struct daemon *daemon = NULL;
+	struct options options;
+	char error[512];
+	int rc = options_parse(argc, argv, &options, error, sizeof(error));
+
+	if (rc > 0)
+		return 0;
+	if (rc) {
+		daemon_log("%s", error);
+		return 2;
+	}
+	if (options.cleanup)
+		return daemon_cleanup(&options) ? 1 : 0;
+	if (daemon_start(&options, &daemon))
+		return 1;
+	return daemon_run(daemon) ? 1 : 0;
+}
