@@ -84,7 +84,8 @@ static const struct bench benches[] = {
 	{"xdp, no service's", NP_HOOK_XDP, UDP, XPASS},
 	{"tc ingress, new flow", NP_HOOK_INGRESS, SYN, NEW, .end = STATE_SERVICE,
 	 .fill = FILL_RESET},
-	{"tc ingress, new flow, snat", NP_HOOK_INGRESS, SYN, NEW, .end = STATE_SERVICE_SNAT,
+	{"tc ingress, new flow, snat", NP_HOOK_INGRESS, SYN, .verdict = NEXT,
+	 .proof = NP_REASON_NEW_FLOW, .repeat = 8000, .end = STATE_SERVICE_SNAT,
 	 .fill = FILL_RESET},
 	{"tc ingress, new flow, SYN flood", NP_HOOK_INGRESS, SYN, NEW, .end = STATE_SERVICE,
 	 .fill = FILL_UNANSWERED},
@@ -106,7 +107,6 @@ struct world {
 	int empty_fd[2];  /* tc, xdp */
 	int target_fd[2]; /* program arrays of one, for preludes */
 	int counter_fd;
-	int jiffies_fd;
 	struct result result[CASES];
 };
 
@@ -155,15 +155,10 @@ static double test_run(const struct world *w, int fd, const struct result *r, ui
 	return o.duration;
 }
 
-static uint32_t jiffies(const struct world *w)
+/* A time that is surely past, and not long: the process's idea of jiffies is not exact. */
+static uint32_t recently(void)
 {
-	uint8_t frame[64] = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = sizeof(frame),
-		    .repeat = 1);
-
-	if (bpf_prog_test_run_opts(w->jiffies_fd, &o))
-		die("jiffies", EINVAL);
-	return o.retval;
+	return tables_jiffies() - 5 * tables_hertz();
 }
 
 /* One measurement of a program, behind the case's prelude if it has one. */
@@ -202,7 +197,7 @@ static void fill(const struct world *w, const struct result *r)
 
 	if (r->bench->fill == FILL_KEEP)
 		return;
-	rc = state_reset_flows(w->tables, jiffies(w));
+	rc = state_reset_flows(w->tables, recently());
 	if (rc)
 		die("flow tables", rc);
 	for (int i = 0; r->bench->fill == FILL_UNANSWERED && i < 3; i++)
@@ -258,9 +253,8 @@ static void make_result(struct world *w, struct result *r, const struct bench *b
 static void open_programs(struct world *w)
 {
 	w->counter_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "counter", 4, 4, 1, NULL);
-	w->jiffies_fd = program_jiffies();
-	if (w->counter_fd < 0 || w->jiffies_fd < 0)
-		die("helper programs", errno);
+	if (w->counter_fd < 0)
+		die("counter", errno);
 	for (int xdp = 0; xdp < 2; xdp++) {
 		w->empty_fd[xdp] = program_empty(xdp);
 		w->target_fd[xdp] =
@@ -288,7 +282,7 @@ static void open_world(struct world *w)
 		die("XDP on a veth", rc);
 	open_programs(w);
 	state_fill_services(w->tables);
-	rc = state_reset_flows(w->tables, jiffies(w));
+	rc = state_reset_flows(w->tables, recently());
 	if (rc)
 		die("flow tables", rc);
 	for (size_t i = 0; i < CASES; i++)
@@ -304,7 +298,7 @@ static void switch_stats(struct world *w, bool on)
 
 static void run_round(struct world *w, const struct options *o, uint32_t round)
 {
-	int rc = state_reset_flows(w->tables, jiffies(w));
+	int rc = state_reset_flows(w->tables, recently());
 
 	if (rc)
 		die("flow tables", rc);
@@ -330,7 +324,8 @@ static int compare(const void *a, const void *b)
 static void print_text(struct world *w, const struct options *o, const struct machine *m)
 {
 	printf("cpu %s\nkernel %s\nspectre_v2 %s\nbpf_jit_enable %s, bpf_jit_harden %s\n"
-	       "%u rounds of %u packets (new flows: at most 100,000), %d bytes of payload\n\n",
+	       "%u rounds of %u packets (new flows: 100,000; 8,000 with snat), %d bytes of "
+	       "payload\n\n",
 	       m->cpu, m->kernel, m->spectre_v2, m->jit, m->harden, o->rounds, o->repeat,
 	       FRAME_PAYLOAD);
 	printf("%-38s %-4s %-5s %9s %9s\n", "ns a packet over the empty program", "", "", "median",

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Small programs made of raw instructions: the empty ones that are measured against, one that
- * tells the time in jiffies, and "preludes", which put a packet back as it was (or give it a new
- * client) and tail-call what is to be measured. A prelude's baseline is the same prelude before
- * the empty program, so that its own cost, tail call included, is not in the difference.
+ * Small programs made of raw instructions: the empty ones that are measured against, and
+ * "preludes", which put a packet back as it was (or give it a new client) and tail-call what is to
+ * be measured. A prelude's baseline is the same prelude before the empty program, so that its own
+ * cost, tail call included, is not in the difference. XDP needs one because it takes one from the
+ * TTL in every turn, and after 255 turns there is nothing left to forward.
  */
 #ifndef NEARPATH_BENCH_PROGRAMS_H
 #define NEARPATH_BENCH_PROGRAMS_H
@@ -85,15 +86,6 @@ static inline int program_empty(bool xdp)
 	program_add(&p, OP_MOV_IMM(BPF_REG_0, xdp ? XDP_PASS : -1));
 	program_add(&p, OP_EXIT());
 	return program_load(&p, xdp);
-}
-
-static inline int program_jiffies(void)
-{
-	struct program p = {0};
-
-	program_add(&p, OP_CALL(BPF_FUNC_jiffies64));
-	program_add(&p, OP_EXIT());
-	return program_load(&p, false);
 }
 
 /* r7 becomes the packet; r6 is the context. Leaves by the last two instructions if it is short. */

@@ -315,6 +315,8 @@ static json_t *tables_json(struct daemon *d)
 		size = d->tables->size[counted[i]];
 		if (counted[i] == TABLE_frontends)
 			size *= NP_FRONTEND_BUCKET;
+		if (counted[i] == TABLE_slots)
+			size = tables_slots(d->tables);
 		json_object_set_new(o, tables_name(counted[i]),
 				    json_pack("{s:I,s:I}", "used",
 					      (json_int_t)publish_used(d->publisher, counted[i]), "size",

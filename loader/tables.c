@@ -33,6 +33,11 @@ static const char *const names[TABLES] = {
 #undef X
 };
 
+/* The kernel rounds entries up to 8 bytes; a type that is not would not lie as it does there. */
+#define X(name, type) NP_STATIC_ASSERT(sizeof(type) % 8 == 0);
+TABLES_LIST(X)
+#undef X
+
 static const size_t value_sizes[TABLES] = {
 #define X(name, type) [TABLE_##name] = sizeof(type),
 	TABLES_LIST(X)
@@ -93,7 +98,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	/* A quarter full at most, counting one frontend a service version: no bucket overflows. */
 	t->size[TABLE_frontends] = power_of_two((uint64_t)o->max_services * 4 / NP_FRONTEND_BUCKET);
 	t->size[TABLE_services] = o->max_services;
-	t->size[TABLE_slots] = power_of_two(o->max_slots);
+	t->size[TABLE_slots] = power_of_two(o->max_slots) / 2;
 	t->size[TABLE_backends] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;

@@ -20,7 +20,7 @@
 #define TABLES_LIST(X)                                                                             \
 	X(frontends, struct np_frontend_bucket)                                                    \
 	X(services, struct np_service)                                                             \
-	X(slots, uint32_t)                                                                         \
+	X(slots, struct np_slots)                                                                  \
 	X(backends, struct np_backend)                                                             \
 	X(flow_index4, struct np_flow_bucket)                                                      \
 	X(flows4, struct np_flow4)                                                                 \
@@ -79,6 +79,17 @@ void tables_close(struct tables **tables);
 
 /* Remove the pins of all tables below bpffs. */
 int tables_unpin(const char *bpffs);
+
+/* Slot n, and how many there are: an entry of the table holds two. */
+static inline uint32_t *tables_slot(const struct tables *t, uint32_t n)
+{
+	return &t->slots[n / 2].backend[n % 2];
+}
+
+static inline uint32_t tables_slots(const struct tables *t)
+{
+	return 2 * t->size[TABLE_slots];
+}
 
 const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);

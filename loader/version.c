@@ -99,7 +99,7 @@ static void run_drop(struct publisher *p, uint32_t first, uint32_t filled, uint3
 	uint32_t i, number;
 
 	for (i = 0; i < filled; i++) {
-		number = p->tables->slots[first + i];
+		number = *tables_slot(p->tables, first + i);
 		if (number < p->tables->size[TABLE_backends] && p->by_number[number])
 			backend_drop(p, p->by_number[number], 1);
 	}
@@ -128,7 +128,7 @@ static int run_make(struct publisher *p, const struct plan *plan, const struct p
 		}
 		b->references++;
 		backend_mark(p, b, pb);
-		p->tables->slots[*first + i] = b->number;
+		*tables_slot(p->tables, *first + i) = b->number;
 	}
 	return 0;
 }
@@ -311,11 +311,11 @@ static void adopt_run(struct publisher *p, const struct np_policy *policy)
 {
 	uint32_t i, number;
 
-	if (policy->slot + (uint64_t)policy->count > p->tables->size[TABLE_slots] ||
+	if (policy->slot + (uint64_t)policy->count > tables_slots(p->tables) ||
 	    space_adopt_slots(p->space, policy->slot, policy->count))
 		return;
 	for (i = 0; i < policy->count; i++) {
-		number = p->tables->slots[policy->slot + i];
+		number = *tables_slot(p->tables, policy->slot + i);
 		if (number < p->tables->size[TABLE_backends] && p->by_number[number])
 			p->by_number[number]->references++;
 	}
@@ -394,7 +394,7 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	_cleanup_(publisher_free) struct publisher *p = calloc(1, sizeof(*p));
 	struct space_sizes sizes = {
 		.services = tables->size[TABLE_services],
-		.slots = tables->size[TABLE_slots],
+		.slots = tables_slots(tables),
 		.backends = tables->size[TABLE_backends],
 	};
 	int rc;

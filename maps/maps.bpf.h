@@ -42,7 +42,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct np_slots);
 } slots SEC(".maps");
 
 /* Where a connection may go. */

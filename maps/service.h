@@ -53,6 +53,15 @@ struct np_service {
 };
 NP_STATIC_ASSERT(sizeof(struct np_service) == 80);
 
+/*
+ * Slots: backend numbers. Two an entry, because the kernel rounds the entries of an array up to
+ * 8 bytes (kernel/bpf/arraymap.c); slot n is backend[n % 2] of entry n / 2.
+ */
+struct np_slots {
+	__u32 backend[2];
+};
+NP_STATIC_ASSERT(sizeof(struct np_slots) == 8);
+
 /* Bits of np_backend.flags. */
 #define NP_BACKEND_USED	 0x01 /* some service names it; a SYN may stay with it */
 #define NP_BACKEND_LOCAL 0x02 /* its pod runs on this node: XDP leaves it to tc */
