@@ -154,7 +154,7 @@ static inline void state_service(struct tables *t, int family, uint32_t n, bool 
 	for (int class = 0; class < NP_CLASSES; class ++)
 		s->policy[class] = (struct np_policy){
 			.slot = n, .count = 1, .verdict = NP_VERDICT_FORWARD, .snat = snat};
-	t->slots[n] = n;
+	t->slots[n / 2].backend[n % 2] = n;
 	t->backends[n] = (struct np_backend){.addr = end.addr,
 					     .snat = client.addr,
 					     .port = htons(end.port),

@@ -132,33 +132,36 @@ static void close_dir(DIR **dir)
 		closedir(*dir);
 }
 
+static int next_pinned(DIR *dir)
+{
+	const struct dirent *entry;
+	int ifindex = 0;
+
+	rewinddir(dir);
+	while (!ifindex && (entry = readdir(dir)))
+		ifindex = pin_ifindex(entry->d_name);
+	return ifindex;
+}
+
 /*
- * The pins of every interface, also of those that are gone. Each round rewinds, because what
- * readdir() returns after files of the directory went is not defined for bpffs.
+ * The pins of every interface, also of those that are gone. Read from the start each time, because
+ * what readdir() returns after files of the directory went is not defined for bpffs.
  */
 static int detach_pinned(const char *links)
 {
 	_cleanup_(close_dir) DIR *dir = opendir(links);
-	int first = 0, ifindex = 0, err = 0;
+	int ifindex, before = 0, err = 0;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	do {
-		const struct dirent *entry;
-
-		rewinddir(dir);
-		ifindex = 0;
-		while (!ifindex && (entry = readdir(dir)))
-			ifindex = pin_ifindex(entry->d_name);
-		if (!ifindex)
-			break;
-		if (ifindex == first) /* what cannot be removed would be found for ever */
+	while (!err && (ifindex = next_pinned(dir))) {
+		if (ifindex == before) /* what cannot be removed would be found for ever */
 			return -EBUSY;
-		first = ifindex;
+		before = ifindex;
 		err = detach_tc(links, ifindex);
 		if (!err)
 			err = attach_xdp_remove(links, ifindex);
-	} while (!err);
+	}
 	return err;
 }
 
@@ -171,13 +174,14 @@ static void free_names(struct if_nameindex **names)
 int detach_all(const char *links)
 {
 	_cleanup_(free_names) struct if_nameindex *names = if_nameindex();
-	int err, first = 0;
+	int first;
 
 	if (!names)
 		return -errno;
 	first = detach_pinned(links);
 	for (const struct if_nameindex *name = names; name->if_index; name++) {
-		err = detach_tc(links, (int)name->if_index);
+		int err = detach_tc(links, (int)name->if_index);
+
 		if (!err)
 			err = attach_xdp_remove(links, (int)name->if_index);
 		if (err && err != -ENODEV && !first) /* it may go at any time */

@@ -29,7 +29,8 @@
 #define FILTER_PRIORITY 49
 #define FILTER_HANDLE	0x6e70
 
-#define ANSWER_SIZE 32768 /* no netlink dump comes in larger parts */
+#define REQUEST_SIZE 256
+#define ANSWER_SIZE  32768 /* no netlink dump comes in larger parts */
 
 #define CLSACT_OURS "clsact" /* a directory among the pins: the qdisc was made by nearpath */
 
@@ -174,19 +175,19 @@ static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 {
 	_cleanup_(close_socket) struct mnl_socket *nl =
 		mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	_cleanup_free_ char *buffer = malloc(ANSWER_SIZE);
+	_Alignas(struct nlmsghdr) char buffer[ANSWER_SIZE];
 	const struct timeval timeout = {.tv_sec = 1};
-	ssize_t size;
 	int more = 1;
 
-	if (!nl || !buffer)
+	if (!nl)
 		return -errno;
 	if (setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
 	    mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
 	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (more > 0) {
-		size = mnl_socket_recvfrom(nl, buffer, ANSWER_SIZE);
+		ssize_t size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
+
 		if (size < 0)
 			return -errno;
 		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
@@ -228,8 +229,10 @@ static int read_kind(const struct nlmsghdr *message, void *clsact)
 /* Whether the qdisc of the ingress side is clsact, or "ingress"; -ENOENT if there is none. */
 static int qdisc_is_clsact(int ifindex, bool *clsact)
 {
-	char buffer[256];
-	struct nlmsghdr *request = put_request(buffer, RTM_GETQDISC, 0, ifindex, TC_H_CLSACT);
+	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
+	/* Without NLM_F_ECHO the kernel tells the listeners and not the one who asked. */
+	struct nlmsghdr *request =
+		put_request(buffer, RTM_GETQDISC, NLM_F_ECHO, ifindex, TC_H_CLSACT);
 
 	return talk(request, read_kind, clsact);
 }
@@ -244,7 +247,7 @@ static int count_filter(const struct nlmsghdr *message, void *arg)
 static bool qdisc_is_empty(int ifindex)
 {
 	static const uint32_t sides[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
-	char buffer[256];
+	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	int filters = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
@@ -294,6 +297,8 @@ static int filter_query(int ifindex, const struct hook *hook, uint32_t *program)
 
 	if (!err)
 		*program = opts.prog_id;
+	else
+		attach_reason(err); /* that there is none must not explain a later error */
 	return err;
 }
 

@@ -182,7 +182,7 @@ static int is_extension(int fd, bool *extension)
 	if (bpf_obj_get_info_by_fd(fd, &info, &size))
 		return -errno;
 	*extension = info.type == BPF_PROG_TYPE_EXT;
-	return 0;
+	return *extension || info.type == BPF_PROG_TYPE_XDP ? 0 : -EINVAL;
 }
 
 static int busy(const struct xdp_state *state, struct attachment *a)
@@ -227,8 +227,6 @@ static bool is_final(int err)
 static int attach_best(int ifindex, int fd, bool extension, enum attach_xdp wanted,
 		       const struct xdp_state *state, struct attachment *a)
 {
-	int err = 0;
-
 	/* A dispatcher with programs of others has a mode, which is theirs to choose. */
 	if (state->dispatcher && state->mode != wanted) {
 		attach_note(a, "the dispatcher that is there is %s", attach_xdp_name(state->mode));
@@ -236,15 +234,15 @@ static int attach_best(int ifindex, int fd, bool extension, enum attach_xdp want
 	}
 	for (enum attach_xdp mode = wanted; mode > ATTACH_XDP_OFF; mode--) {
 		size_t used = strlen(a->note);
+		int err = extension ? attach_dispatched(ifindex, fd, mode, state)
+				    : attach_alone(ifindex, fd, mode, state);
 
-		err = extension ? attach_dispatched(ifindex, fd, mode, state)
-				: attach_alone(ifindex, fd, mode, state);
 		if (!err || is_final(err))
 			return err == -EEXIST ? -EBUSY : err;
 		snprintf(a->note + used, sizeof(a->note) - used, "%s%s refused: %s",
 			 used ? "; " : "", attach_xdp_name(mode), attach_reason(err));
-		if (state->id) /* what is there stays as it is: no other mode can be had beside it
-				*/
+		/* What is there stays: no other mode can be had beside it. */
+		if (state->id)
 			return err;
 	}
 	return 0;

@@ -34,7 +34,7 @@ struct netlink {
 	struct mnl_socket *requests;
 	uint32_t sequence;
 	bool routes_changed; /* in this call of netlink_receive() */
-	char buffer[MESSAGE_SIZE];
+	_Alignas(struct nlmsghdr) char buffer[MESSAGE_SIZE];
 };
 
 /* The attributes of one message by type; those beyond the last one asked for are left out. */
@@ -362,15 +362,13 @@ int netlink_receive(struct netlink *netlink)
 /* One request, all of its answer. -EINTR: a dump was not of one moment. */
 static int talk(struct mnl_socket *nl, const struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 {
-	_cleanup_free_ char *buffer = malloc(MESSAGE_SIZE);
+	_Alignas(struct nlmsghdr) char buffer[MESSAGE_SIZE];
 	int more = 1;
 
-	if (!buffer)
-		return -ENOMEM;
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (more > 0) {
-		ssize_t size = mnl_socket_recvfrom(nl, buffer, MESSAGE_SIZE);
+		ssize_t size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
 
 		if (size < 0 && errno == EINTR)
 			continue;
@@ -400,7 +398,7 @@ static int dump(struct netlink *self, uint16_t type, const void *header, size_t 
 		mnl_cb_t cb, void *arg)
 {
 	_cleanup_(close_socket) struct mnl_socket *nl = NULL;
-	char buffer[REQUEST_SIZE];
+	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	struct nlmsghdr *request = put_request(self, buffer, type, NLM_F_DUMP);
 	int err;
 
@@ -461,7 +459,7 @@ int netlink_source(struct netlink *netlink, uint8_t family, const union np_addr 
 		   union np_addr *src)
 {
 	struct source source = {.family = family};
-	char buffer[REQUEST_SIZE];
+	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	struct nlmsghdr *request = put_request(netlink, buffer, RTM_GETROUTE, 0);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 	size_t size = family == NP_IPV4 ? sizeof(struct in_addr) : sizeof(struct in6_addr);

@@ -231,17 +231,20 @@ join() {
 	return "$code"
 }
 
-# stop LABEL [SIGNAL]: ends a spawned process (TERM, and KILL after 5 s) and waits for it.
+# stop LABEL [SIGNAL]: ends a spawned process (TERM, and KILL after 5 s) and waits for it. What bash
+# has to say of killed processes is not wanted.
 stop() {
 	local pid=${NP_PIDS[$1]:-} code=0
 	[[ -n $pid ]] || return 0
-	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
-	if ! wait_for np_gone "$pid"; then
-		echo "\"$1\" did not end by itself" >&2
-		kill -KILL "$pid" 2>/dev/null || true
-		code=1
-	fi
-	wait "$pid" 2>/dev/null || true
+	{
+		kill "-${2:-TERM}" "$pid" || true
+		if ! wait_for np_gone "$pid"; then
+			kill -KILL "$pid" || true
+			code=1
+		fi
+		wait "$pid" || true
+	} 2>/dev/null
+	[[ $code -eq 0 ]] || echo "\"$1\" did not end by itself" >&2
 	unset "NP_PIDS[$1]"
 	return "$code"
 }
@@ -325,6 +328,11 @@ nearpath_at() {
 	local name=$1
 	shift
 	in_ns "$name" "$NEARPATH_BUILD/nearpath" --socket "$(daemon_dir "$name")/socket" "$@"
+}
+
+# counter_of NAME HOOK REASON: a packet counter of the daemon of NAME; 0 if it has none such.
+counter_of() {
+	nearpath_at "$1" -o json status | jq ".counters.$2.$3 // 0"
 }
 
 # cleanup_daemon NAME: detaches and forgets everything the daemon of NAME left.

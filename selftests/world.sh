@@ -233,6 +233,20 @@ world_names() {
 	json_part "$NP_DIR/load-$1.log" "$2"
 }
 
+# world_reach WHAT NAME SERVER PEER NETLOAD-OPTIONS...: checks that all connections from namespace
+# NAME succeed, that SERVER answered all of them and saw them come from PEER ("any": whoever).
+world_reach() {
+	local what=$1 name=$2 server=$3 peer=$4 got
+	shift 4
+	world_load reach "$name" "$@" || true
+	got="failed $(world_result reach failed)"
+	[[ $server == any ]] || got+=" by $(world_names reach servers | cut -d ' ' -f 1 | xargs)"
+	[[ $peer == any ]] || got+=" from $(world_names reach peer_seen | cut -d ' ' -f 1 | xargs)"
+	[[ $server == any ]] || server=" by $server"
+	[[ $peer == any ]] || peer=" from $peer"
+	check_equal "$what" "failed 0${server#any}${peer#any}" "$got"
+}
+
 # --- the objects -----------------------------------------------------------------------------
 # Kept as files in $NP_DIR/objects: naming one again replaces it. An ADDRESS with ':' is IPv6.
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -231,11 +232,11 @@ static void a_clsact_qdisc_that_others_came_to_use_stays(void **state)
 
 	(void)state;
 	assert_int_equal(attach_tc(links, np0, in, out, true, &a), 0);
-	run("tc filter add dev np0 egress prio 5 matchall action ok");
+	run("tc filter add dev np0 egress prio 5 protocol all u32 match u32 0 0");
 	assert_int_equal(detach_all(links), 0);
 	assert_int_equal(filter_program(np0, BPF_TC_INGRESS), 0);
 	assert_int_equal(filter_program(np0, BPF_TC_EGRESS), 0);
-	run("tc filter show dev np0 egress | grep -q matchall");
+	run("tc filter show dev np0 egress | grep -q u32");
 }
 
 static void a_filter_of_others_in_our_place_is_not_replaced(void **state)
@@ -336,7 +337,7 @@ static void a_new_device_with_an_old_number_gets_its_own_link(void **state)
 	assert_int_equal(attach_tc(links, np0, in, out, false, &a), 0);
 	old = link_id(np0, "ingress");
 	run("ip link del np0");
-	run("ip link add np2 index %d type dummy", np0);
+	run("ip link add np2 index %d type bridge", np0);
 	assert_int_equal(attach_tc(links, np0, in, out, false, &a), 0);
 	assert_int_not_equal(link_id(np0, "ingress"), old);
 	assert_int_equal(tcx_program(np0, TCX_INGRESS), program_id(in));
@@ -350,7 +351,7 @@ static void a_clsact_mark_of_a_device_that_is_gone_means_nothing(void **state)
 	(void)state;
 	assert_int_equal(attach_tc(links, np0, in, out, true, &a), 0);
 	run("ip link del np0");
-	run("ip link add np2 index %d type dummy", np0);
+	run("ip link add np2 index %d type bridge", np0);
 	assert_int_equal(attach_tc(links, np0, in, out, true, &a), 0);
 	assert_int_equal(filter_program(np0, BPF_TC_INGRESS), program_id(in));
 	assert_int_equal(detach_all(links), 0);
@@ -367,7 +368,8 @@ static pid_t start_namespace(void)
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (!child) {
-		if (!unshare(CLONE_NEWNET) && write(ready[1], "", 1) == 1)
+		if (!prctl(PR_SET_PDEATHSIG, SIGKILL) && !unshare(CLONE_NEWNET) &&
+		    write(ready[1], "", 1) == 1)
 			pause();
 		_exit(1);
 	}
@@ -385,7 +387,7 @@ static void a_device_in_another_namespace_is_another_device(void **state)
 	(void)state;
 	assert_int_equal(attach_tc(links, np0, in, out, false, &a), 0);
 	run("ip link set np0 netns %d", (int)other);
-	run("ip link add np2 index %d type dummy", np0);
+	run("ip link add np2 index %d type bridge", np0);
 	assert_int_equal(attach_tc(links, np0, in, out, false, &a), 0);
 	assert_int_equal(tcx_program(np0, TCX_INGRESS), program_id(in));
 	assert_int_equal(tcx_program(np0, TCX_EGRESS), program_id(out));
@@ -434,21 +436,21 @@ static void where_native_is_refused_generic_is_used_and_says_why(void **state)
 {
 	_cleanup_close_ int xdp1 = load_xdp("np_xdp"), xdp2 = load_xdp("np_xdp");
 	uint32_t generic;
-	int dummy;
+	int bridge;
 
 	(void)state;
-	run("ip link add np2 type dummy");
-	dummy = ifindex_of("np2");
+	run("ip link add np2 type bridge");
+	bridge = ifindex_of("np2");
 	for (int i = 0; i < 2; i++) {
 		int fd = i ? xdp2 : xdp1;
 
-		assert_int_equal(attach_xdp(links, dummy, fd, ATTACH_XDP_NATIVE, &a), 0);
+		assert_int_equal(attach_xdp(links, bridge, fd, ATTACH_XDP_NATIVE, &a), 0);
 		assert_int_equal(a.xdp, ATTACH_XDP_GENERIC);
 		assert_non_null(strstr(a.note, "native refused: "));
-		assert_int_equal(xdp_program(dummy, &generic), 0);
+		assert_int_equal(xdp_program(bridge, &generic), 0);
 		assert_int_equal(generic, program_id(fd));
 	}
-	assert_int_equal(attach_xdp(links, dummy, xdp1, ATTACH_XDP_GENERIC, &a), 0);
+	assert_int_equal(attach_xdp(links, bridge, xdp1, ATTACH_XDP_GENERIC, &a), 0);
 	assert_string_equal(a.note, "");
 }
 
@@ -456,7 +458,7 @@ static void an_xdp_program_of_others_is_never_replaced(void **state)
 {
 	_cleanup_close_ int xdp = load_xdp("np_xdp"), other = load_xdp("other");
 	static const uint32_t flags[] = {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
-	uint32_t generic, native;
+	uint32_t generic;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
@@ -467,8 +469,7 @@ static void an_xdp_program_of_others_is_never_replaced(void **state)
 		assert_int_equal(attach_xdp(links, np0, -1, ATTACH_XDP_OFF, &a), 0);
 		assert_int_equal(a.xdp, ATTACH_XDP_OFF);
 		assert_int_equal(detach_all(links), 0);
-		native = xdp_program(np0, &generic);
-		assert_int_equal(native ? native : generic, program_id(other));
+		assert_int_equal(xdp_program(np0, &generic) + generic, program_id(other));
 		assert_int_equal(bpf_xdp_detach(np0, flags[i], NULL), 0);
 	}
 }
@@ -480,7 +481,7 @@ static void xdp_errors_are_errors(void **state)
 	(void)state;
 	assert_int_equal(attach_xdp(links, 4711, xdp, ATTACH_XDP_NATIVE, &a), -ENODEV);
 	assert_string_not_equal(a.note, "");
-	assert_int_equal(attach_xdp(links, np0, -1, ATTACH_XDP_NATIVE, &a), -EBADF);
+	assert_true(attach_xdp(links, np0, -1, ATTACH_XDP_NATIVE, &a) < 0);
 	assert_int_equal(attach_xdp(links, np0, tc, ATTACH_XDP_NATIVE, &a), -EINVAL);
 }
 
@@ -496,7 +497,7 @@ static void detach_all_takes_off_everything_and_the_directory(void **state)
 	assert_int_equal(attach_xdp(links, np0, xdp, ATTACH_XDP_NATIVE, &a), 0);
 	assert_int_equal(attach_tc(links, np1, in, out, true, &a), 0);
 	assert_int_equal(attach_xdp(links, np1, xdp, ATTACH_XDP_GENERIC, &a), 0);
-	run("ip link add np2 type dummy");
+	run("ip link add np2 type bridge");
 	assert_int_equal(attach_tc(links, ifindex_of("np2"), in, out, false, &a), 0);
 	run("ip link del np2");
 
@@ -533,6 +534,7 @@ static int teardown(void **state)
 	(void)state;
 	detach_all(links);
 	run_any("ip link del np0 2>/dev/null");
+	run_any("ip link del np1 2>/dev/null");
 	run_any("ip link del np2 2>/dev/null");
 	return 0;
 }
@@ -568,6 +570,7 @@ int main(void)
 	int failed;
 
 	netns_enter();
+	libbpf_set_print(NULL);
 	snprintf(links, sizeof(links), "%s/links", netns_bpffs);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	netns_leave();

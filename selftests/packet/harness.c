@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Running one step of a case and comparing all it did; running a table of cases. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#ifndef BPF_F_TEST_SKB_CHECKSUM_COMPLETE
+#define BPF_F_TEST_SKB_CHECKSUM_COMPLETE (1U << 2) /* Linux 6.12 */
+#endif
+
+struct outcome {
+	uint32_t verdict;
+	uint8_t byte[PACKET_MAX];
+	size_t length;
+};
+
+static size_t step_number; /* for messages; from 1 */
+
+#define FAIL(format, ...) fail_msg("step %zu: " format, step_number, ##__VA_ARGS__)
+
+static const char *reason_name(unsigned reason)
+{
+	static const char *const names[] = {
+#define X(e, name, help) [NP_REASON_##e] = name,
+		NP_REASON_LIST(X)
+#undef X
+	};
+
+	return names[reason];
+}
+
+static uint32_t expected_verdict(const struct step *step)
+{
+	static const uint32_t tc[] = {[PASS] = (uint32_t)-1, [DROP] = 2};
+	static const uint32_t xdp[] = {[PASS] = 2, [DROP] = 1, [TX] = 3, [REDIRECT] = 4};
+
+	return step->hook == NP_HOOK_XDP ? xdp[step->verdict] : tc[step->verdict];
+}
+
+static int program_of(enum np_hook hook)
+{
+	if (hook == NP_HOOK_XDP)
+		return world.tables->xdp_fd;
+	return hook == NP_HOOK_INGRESS ? world.tables->ingress_fd : world.tables->egress_fd;
+}
+
+static void run(const struct step *step, const struct built *in, bool complete, struct outcome *out)
+{
+	struct xdp_md xdp = {.data_end = in->length, .ingress_ifindex = world.ns.uplink};
+	struct __sk_buff skb = {.ifindex = world.ns.uplink};
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = in->byte, .data_size_in = in->length,
+		    .data_out = out->byte, .data_size_out = sizeof(out->byte), .repeat = 1);
+	bool is_xdp = step->hook == NP_HOOK_XDP;
+	int rc;
+
+	o.ctx_in = is_xdp ? (void *)&xdp : (void *)&skb;
+	o.ctx_size_in = is_xdp ? sizeof(xdp) : sizeof(skb);
+	/* The kernel sums from where an IP header is behind Ethernet. */
+	o.flags = complete && !is_xdp && !step->in.bare ? BPF_F_TEST_SKB_CHECKSUM_COMPLETE : 0;
+	rc = bpf_prog_test_run_opts(program_of(step->hook), &o);
+	if (rc == -EBADMSG)
+		FAIL("the sum of all bytes in the skb (CHECKSUM_COMPLETE) is wrong now");
+	if (rc)
+		FAIL("test run of %zu bytes: %s", in->length, strerror(-rc));
+	out->verdict = o.retval;
+	out->length = o.data_size_out;
+}
+
+/* The packet that must come out, and what it quotes. */
+static struct packet make_expected(const struct step *step, struct packet *quote)
+{
+	struct packet p = step->in;
+
+	p.src = step->out.src ?: p.src;
+	p.dst = step->out.dst ?: p.dst;
+	p.src_mac = step->out.src_mac ?: p.src_mac;
+	p.dst_mac = step->out.dst_mac ?: p.dst_mac;
+	p.ttl = step->out.ttl ?: p.ttl;
+	if (step->out.tcp_options.length)
+		p.tcp_options = step->out.tcp_options;
+	if (!p.quote)
+		return p;
+	/* Its own checksum is not translated: mostly it is cut off, and nobody looks at it. */
+	*quote = *p.quote;
+	quote->check_of = p.quote;
+	quote->src = step->out.quote_src ?: quote->src;
+	quote->dst = step->out.quote_dst ?: quote->dst;
+	p.quote = quote;
+	return p;
+}
+
+/* Payload that makes the checksum of the packet zero: its checksum without that payload. */
+static uint16_t zero_sum_fill(const struct packet *p)
+{
+	struct variant v = world.variant;
+	struct built b;
+	uint16_t check;
+
+	v.fill = 0;
+	packet_build(&b, p, &v);
+	memcpy(&check, b.byte + b.check, sizeof(check));
+	return check;
+}
+
+/* A port the program was free to choose: within its range, and the same from now on. */
+static void learn(const char *end, const uint8_t *at)
+{
+	int n = end_unknown(end);
+	uint16_t port = at[0] << 8 | at[1];
+
+	if (n < 0)
+		return;
+	if (port < 20000 || port >= 21000)
+		FAIL("%s: port %u is not one for translation", end, port);
+	end_learn(n, port);
+}
+
+static void check_packet(const struct step *step, const struct packet *expected,
+			 const struct outcome *out)
+{
+	struct variant v = world.variant;
+	struct built b;
+
+	if (step->in.zero_sum)
+		v.fill = zero_sum_fill(expected);
+	packet_build(&b, expected, &v);
+	if (out->length >= b.l4 + 4 && !step->in.ethertype) {
+		learn(expected->src, out->byte + b.l4);
+		learn(expected->dst, out->byte + b.l4 + 2);
+		packet_build(&b, expected, &v);
+	}
+	if (b.length == out->length && !memcmp(b.byte, out->byte, b.length))
+		return;
+	packet_diff(&b, out->byte, out->length);
+	FAIL("the packet that came out is not the one expected");
+}
+
+static uint32_t expected_move(const struct step *step, unsigned hook, unsigned reason)
+{
+	uint32_t sum = 0;
+
+	if (hook != step->hook)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(step->moved); i++)
+		if (step->moved[i].packets && step->moved[i].reason == reason)
+			sum += step->moved[i].packets;
+	return sum;
+}
+
+static void check_counters(const struct step *step, uint64_t before[NP_HOOKS][NP_REASONS])
+{
+	static const char *const hooks[] = {"ingress", "egress", "xdp"};
+
+	for (unsigned hook = 0; hook < NP_HOOKS; hook++) {
+		for (unsigned reason = 0; reason < NP_REASONS; reason++) {
+			uint64_t moved = counter(hook, reason) - before[hook][reason];
+			uint32_t expected = expected_move(step, hook, reason);
+
+			if (moved != expected)
+				FAIL("counter %s/%s moved by %llu, expected %u", hooks[hook],
+				     reason_name(reason), (unsigned long long)moved, expected);
+		}
+	}
+}
+
+static void read_counters(uint64_t counters[NP_HOOKS][NP_REASONS])
+{
+	for (unsigned hook = 0; hook < NP_HOOKS; hook++)
+		for (unsigned reason = 0; reason < NP_REASONS; reason++)
+			counters[hook][reason] = counter(hook, reason);
+}
+
+/* The states of all records in use by client port, then by number. */
+static void check_flows(const char *expected)
+{
+	char got[1024] = "";
+	size_t at = 0;
+
+	for (unsigned port = 0; port < 65536; port++) {
+		for (uint32_t i = 0; i < world.tables->size[TABLE_flows4]; i++) {
+			struct np_flow *flow = flow_at(i);
+
+			if (flow->state == NP_FLOW_FREE || ntohs(flow->port[NP_CLIENT]) != port)
+				continue;
+			if (flow->seq & 1)
+				FAIL("record %u was left claimed", i);
+			at += snprintf(got + at, sizeof(got) - at, "%s%s", at ? " " : "",
+				       flow_state_name(flow->state));
+			assert_true(at < sizeof(got));
+		}
+	}
+	if (strcmp(got, expected))
+		FAIL("flows \"%s\", expected \"%s\"", got, expected);
+}
+
+void step_run(const struct step *step, bool complete)
+{
+	struct packet quote, expected;
+	uint64_t before[NP_HOOKS][NP_REASONS];
+	struct variant v = world.variant;
+	struct outcome out = {0};
+	struct built in;
+
+	if (step->action)
+		step->action();
+	if (step->in.src) {
+		expected = make_expected(step, &quote);
+		if (step->in.zero_sum)
+			v.fill = zero_sum_fill(&expected);
+		packet_build(&in, &step->in, &v);
+		read_counters(before);
+		run(step, &in, complete, &out);
+		if (out.verdict != expected_verdict(step))
+			FAIL("verdict %d, expected %d", (int)out.verdict,
+			     (int)expected_verdict(step));
+		check_packet(step, &expected, &out);
+		check_counters(step, before);
+	}
+	if (step->flows)
+		check_flows(step->flows);
+}
+
+/* One case in one way. */
+struct one {
+	const struct test *test;
+	struct variant variant;
+	bool complete;
+	char name[160];
+};
+
+static void run_one(void **state)
+{
+	const struct one *one = *state;
+
+	world.variant = one->variant;
+	world_reset(one->test->state, one->test->iface);
+	for (size_t i = 0; i < STEPS; i++) {
+		const struct step *step = &one->test->step[i];
+
+		if (!step->in.src && !step->action)
+			break;
+		step_number = i + 1;
+		step_run(step, one->complete);
+	}
+}
+
+static bool wanted(const struct test *test, int family, uint8_t protocol)
+{
+	unsigned families = test->only & (ONLY_IPV4 | ONLY_IPV6);
+	unsigned protocols = test->only & (ONLY_TCP | ONLY_UDP);
+
+	return (!families || families & (family == NP_IPV4 ? ONLY_IPV4 : ONLY_IPV6)) &&
+	       (!protocols || protocols & (protocol == IPPROTO_TCP ? ONLY_TCP : ONLY_UDP));
+}
+
+static void make_one(struct one *one, struct CMUnitTest *unit, const struct test *test,
+		     unsigned way, bool complete)
+{
+	one->test = test;
+	one->complete = complete;
+	one->variant.family = way & 1 ? NP_IPV6 : NP_IPV4;
+	one->variant.protocol = way & 2 ? IPPROTO_UDP : IPPROTO_TCP;
+	snprintf(one->name, sizeof(one->name), "%s (IPv%d %s)", test->name, one->variant.family,
+		 way & 2 ? "UDP" : "TCP");
+	*unit = (struct CMUnitTest){.name = one->name, .test_func = run_one, .initial_state = one};
+}
+
+int group_run(const struct group *group)
+{
+	_cleanup_free_ struct CMUnitTest *unit = calloc(4 * group->count, sizeof(*unit));
+	_cleanup_free_ struct one *ones = calloc(4 * group->count, sizeof(*ones));
+	size_t n = 0;
+
+	if (!unit || !ones)
+		return 1;
+	for (size_t i = 0; i < group->count; i++) {
+		for (unsigned way = 0; way < 4; way++) {
+			if (!wanted(&group->test[i], way & 1 ? NP_IPV6 : NP_IPV4,
+				    way & 2 ? IPPROTO_UDP : IPPROTO_TCP))
+				continue;
+			make_one(&ones[n], &unit[n], &group->test[i], way, group->complete);
+			n++;
+		}
+	}
+	return _cmocka_run_group_tests(group->name, unit, n, NULL, NULL);
+}

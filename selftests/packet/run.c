@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * All packet tests: groups of cases one after the other over programs loaded once. Ends with
+ * cmocka's summary of the last group and a line of all; exit status 1 if any case failed.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness.h"
+
+static const struct group *const groups[] = {
+	&packets_ingress, &packets_summed,	&packets_egress,   &packets_mss,
+	&packets_icmp,	  &packets_icmp_summed, &packets_fragment, &packets_fragment_summed,
+};
+
+/* On one CPU: each has a place of its own where it looks for free records. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0;
+
+	stay_on_one_cpu();
+	if (world_open())
+		return 1;
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (argc < 2 || strstr(groups[i]->name, argv[1]))
+			failed += group_run(groups[i]);
+	world_close();
+	return failed ? 1 : 0;
+}
