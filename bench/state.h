@@ -15,7 +15,8 @@
 #include "frame.h"
 #include "tables.h"
 
-#define STATE_FLOWS 262144 /* records a family */
+#define STATE_FLOWS  262144 /* records a family */
+#define STATE_BUCKET 8	    /* entries of a bucket of any index */
 
 /* The ends: both are routed back through the uplink (netns.h). */
 static inline struct end state_client(int family)
@@ -66,17 +67,16 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 									   : NP_HASH_EGRESS;
 	uint32_t ports = htons(src->port) | (uint32_t)htons(dst->port) << 16;
 	struct np_flow *flow = state_record(t, family, number);
-	struct np_flow_bucket *index = family == NP_IPV4 ? t->flow_index4 : t->flow_index6;
+	struct np_bucket *index = family == NP_IPV4 ? t->flow_index4 : t->flow_index6;
 	struct np_hash h = np_hash_tuple(t->hash_key, family, &src->addr, &dst->addr, ports,
 					 flow->protocol, space);
-	uint32_t bucket = h.bucket & (t->size[TABLE_flow_index4] - 1);
+	uint32_t at = (h.bucket & (t->size[TABLE_flow_index4] - 1)) * STATE_BUCKET;
 
-	for (int i = 0; i < NP_FLOW_BUCKET; i++) {
-		if (index[bucket].entry[i])
+	for (int i = 0; i < STATE_BUCKET; i++, at++) {
+		if (entry[at])
 			continue;
-		index[bucket].entry[i] =
-			(uint64_t)h.tag << 32 | name << NP_FLOW_NAME_SHIFT | number;
-		flow->index[name] = bucket * NP_FLOW_BUCKET + i + 1;
+		entry[at] = (uint64_t)h.tag << 32 | name << NP_FLOW_NAME_SHIFT | number;
+		flow->index[name] = at + 1;
 		return 0;
 	}
 	return -ENOSPC;

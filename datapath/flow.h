@@ -7,6 +7,7 @@
 #define NEARPATH_DATAPATH_FLOW_H
 
 #include "../maps/maps.bpf.h"
+#include "bucket.h"
 #include "packet.h"
 
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)
@@ -47,7 +48,7 @@ static __always_inline struct np_flow *flow_record(__u32 number, int family)
 	return six ? &six->flow : NULL;
 }
 
-static __always_inline struct np_flow_bucket *flow_bucket(__u32 number, int family)
+static __always_inline struct np_bucket *flow_bucket(__u32 number, int family)
 {
 	if (family == NP_IPV4)
 		return bpf_map_lookup_elem(&flow_index4, &number);
@@ -118,27 +119,33 @@ static __always_inline __u64 search(const struct tuple *t, __u32 space, int fami
 {
 	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
 					 t->protocol, space);
-	int i;
+	struct np_bucket *bucket;
+	bool several;
+	int i, side;
 
 #pragma clang loop unroll(disable)
-	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
-		__u32 number = i < NP_FLOW_BUCKET ? h.bucket : np_hash_other_bucket(h.bucket, h.tag);
-		struct np_flow_bucket *bucket;
-		__u64 entry;
+	for (side = 0; side < 2; side++) {
+		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
 
 		number &= FLOW_MASK(family);
 		bucket = flow_bucket(number, family);
 		if (!bucket)
 			return 0;
-		entry = *(volatile __u64 *)&bucket->entry[i % NP_FLOW_BUCKET];
-		if (entry >> 32 == h.tag && flow_check(entry, t, space, family).flow)
-			return entry;
+		if (!bucket_match(bucket, h.tag, &several))
+			continue;
+#pragma clang loop unroll(disable)
+		for (i = 0; i < NP_BUCKET; i++) {
+			__u64 entry = *(volatile __u64 *)&bucket->entry[i];
+
+			if (entry >> 32 == h.tag && flow_check(entry, t, space, family).flow)
+				return entry;
+		}
 	}
 	return 0;
 }
 
 /*
- * The exact search, slower than flow_find(): the index entry by which a live flow knows the tuple,
+ * The exact search, which flow_find() leaves rare cases to: the index entry by which a live flow knows the tuple,
  * or 0. t is whole. A BPF global function: verified once.
  */
 __noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
@@ -150,30 +157,6 @@ __noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
 						  search(t, NP_HASH_EGRESS, NP_IPV4);
 	return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV6) :
 					  search(t, NP_HASH_EGRESS, NP_IPV6);
-}
-
-/*
- * The entry with the tag, or 0; several: more than one has it. Without branches: eight of them
- * would make the verifier follow hundreds of paths into whatever comes after.
- */
-static __always_inline __u64 bucket_match(const struct np_flow_bucket *bucket, __u32 tag,
-					  bool *several)
-{
-	__u64 found = 0, matches = 0;
-	int i;
-
-	for (i = 0; i < NP_FLOW_BUCKET; i++) {
-		__u64 entry = *(volatile __u64 *)&bucket->entry[i];
-		__u64 differs = (__u32)(entry >> 32) ^ tag;
-		__u64 match = (differs - 1) >> 63; /* 1 if nothing differs */
-
-		/* Not "&": from 6.18 the verifier follows both values of a mask. */
-		asm volatile("%0 *= %1" : "+r"(entry) : "r"(match));
-		found |= entry;
-		matches += match;
-	}
-	*several = matches > 1;
-	return found;
 }
 
 /*
@@ -193,7 +176,7 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 #pragma clang loop unroll(disable)
 	for (side = 0; side < 2; side++) {
 		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
-		struct np_flow_bucket *bucket;
+		struct np_bucket *bucket;
 
 		number &= FLOW_MASK(family);
 		bucket = flow_bucket(number, family);

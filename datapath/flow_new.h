@@ -51,16 +51,16 @@ static __always_inline int unname(__u32 number, int family)
 		return 0;
 	for (name = 0; name < NP_NAMES; name++) {
 		__u32 at = flow->index[name] - 1;
-		struct np_flow_bucket *bucket;
+		struct np_bucket *bucket;
 		__u64 *place, entry;
 
 		if (!flow->index[name])
 			continue;
 		flow->index[name] = 0;
-		bucket = flow_bucket(at / NP_FLOW_BUCKET, family);
+		bucket = flow_bucket(at / NP_BUCKET, family);
 		if (!bucket)
 			continue;
-		place = &bucket->entry[at % NP_FLOW_BUCKET];
+		place = &bucket->entry[at % NP_BUCKET];
 		entry = *(volatile __u64 *)place;
 		if ((__u32)entry == name_entry(name, number))
 			__sync_val_compare_and_swap(place, entry, 0);
@@ -133,15 +133,15 @@ __noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 name, __u32 f
 /* Position plus one of the i-th candidate place of a hash, and the entry there. */
 static __always_inline __u32 name_place(const struct np_hash *h, int i, __u64 *entry, int family)
 {
-	__u32 n = i < NP_FLOW_BUCKET ? h->bucket : np_hash_other_bucket(h->bucket, h->tag);
-	struct np_flow_bucket *bucket;
+	__u32 n = i < NP_BUCKET ? h->bucket : np_hash_other_bucket(h->bucket, h->tag);
+	struct np_bucket *bucket;
 
 	n &= FLOW_MASK(family);
 	bucket = flow_bucket(n, family);
 	if (!bucket)
 		return 0;
-	*entry = *(volatile __u64 *)&bucket->entry[i % NP_FLOW_BUCKET];
-	return n * NP_FLOW_BUCKET + i % NP_FLOW_BUCKET + 1;
+	*entry = *(volatile __u64 *)&bucket->entry[i % NP_BUCKET];
+	return n * NP_BUCKET + i % NP_BUCKET + 1;
 }
 
 /* Both buckets are full: a place whose entry is stale, or 0. */
@@ -152,7 +152,7 @@ static __always_inline __u32 stale_place(const struct np_hash *h, __u64 *old, in
 	int i;
 
 #pragma clang loop unroll(disable)
-	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
+	for (i = 0; i < 2 * NP_BUCKET; i++) {
 		at = name_place(h, i, &entry, family);
 		if (at && name_is_stale(entry, at - 1, family)) {
 			*old = entry;
@@ -165,7 +165,7 @@ static __always_inline __u32 stale_place(const struct np_hash *h, __u64 *old, in
 static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number, int family)
 {
 	struct np_flow *flow = flow_record(number, family);
-	struct np_flow_bucket *bucket;
+	struct np_bucket *bucket;
 	__u64 entry = 0, old = 0;
 	__u32 at, place = 0;
 	struct np_hash h;
@@ -176,7 +176,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  name_space(name));
 #pragma clang loop unroll(disable)
-	for (i = 0; i < 2 * NP_FLOW_BUCKET; i++) {
+	for (i = 0; i < 2 * NP_BUCKET; i++) {
 		at = name_place(&h, i, &entry, family);
 		if (!entry && !place)
 			place = at;
@@ -190,12 +190,12 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 		place = stale_place(&h, &old, family);
 	if (!place)
 		return -ENOSPC;
-	bucket = flow_bucket((place - 1) / NP_FLOW_BUCKET, family);
+	bucket = flow_bucket((place - 1) / NP_BUCKET, family);
 	if (!bucket)
 		return -EINVAL;
 	flow->index[name & (NP_NAMES - 1)] = place;
 	entry = (__u64)h.tag << 32 | name_entry(name, number);
-	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_FLOW_BUCKET], old, entry) ==
+	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_BUCKET], old, entry) ==
 	    old)
 		return 0;
 	flow->index[name & (NP_NAMES - 1)] = 0;

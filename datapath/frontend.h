@@ -7,7 +7,35 @@
 #define NEARPATH_DATAPATH_FRONTEND_H
 
 #include "../maps/maps.bpf.h"
+#include "bucket.h"
 #include "packet.h"
+
+/* Is this the version of that key? */
+static __always_inline bool service_is(__u32 number, const union np_addr *addr, __u32 port,
+				       __u32 protocol, __u32 family)
+{
+	struct np_service *service = bpf_map_lookup_elem(&services, &number);
+
+	return service && service->port == port && service->protocol == protocol &&
+	       service->family == family && addr_equal(&service->addr, addr, NP_IPV6);
+}
+
+/* Several entries of a bucket have the tag: look at each. */
+static __always_inline __u32 bucket_search(const struct np_bucket *bucket, __u32 tag,
+					   const union np_addr *addr, __u32 port, __u32 protocol,
+					   __u32 family)
+{
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < NP_BUCKET; i++) {
+		__u64 entry = *(volatile __u64 *)&bucket->entry[i];
+
+		if (entry >> 32 == tag && service_is((__u32)entry, addr, port, protocol, family))
+			return (__u32)entry + 1;
+	}
+	return 0;
+}
 
 /*
  * Number plus one of the service version that an index entry of this key names, or 0. One code
@@ -16,31 +44,32 @@
  */
 __noinline __u32 frontend_lookup(union np_addr *addr, __u32 port, __u32 protocol, __u32 family)
 {
-	struct np_service *service;
 	struct np_hash h;
-	int i;
+	bool several;
+	__u64 entry;
+	__u32 found;
+	int side;
 
 	if (!addr)
 		return 0;
 	h = np_hash_frontend(np.hash_key, NP_IPV6, addr, port, protocol);
 #pragma clang loop unroll(disable)
-	for (i = 0; i < 2 * NP_FRONTEND_BUCKET; i++) {
-		__u32 number = i < NP_FRONTEND_BUCKET ? h.bucket : np_hash_other_bucket(h.bucket, h.tag);
-		struct np_frontend_bucket *bucket;
-		__u64 entry;
+	for (side = 0; side < 2; side++) {
+		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
+		struct np_bucket *bucket;
 
 		number &= np.frontend_mask;
 		bucket = bpf_map_lookup_elem(&frontends, &number);
 		if (!bucket)
 			return 0;
-		entry = *(volatile __u64 *)&bucket->entry[i % NP_FRONTEND_BUCKET];
-		if (entry >> 32 != h.tag)
+		entry = bucket_match(bucket, h.tag, &several);
+		if (!entry)
 			continue;
-		number = (__u32)entry;
-		service = bpf_map_lookup_elem(&services, &number);
-		if (service && service->port == port && service->protocol == protocol &&
-		    service->family == family && addr_equal(&service->addr, addr, NP_IPV6))
-			return number + 1;
+		if (!several && service_is((__u32)entry, addr, port, protocol, family))
+			return (__u32)entry + 1;
+		found = several ? bucket_search(bucket, h.tag, addr, port, protocol, family) : 0;
+		if (found)
+			return found;
 	}
 	return 0;
 }

@@ -314,7 +314,7 @@ static json_t *tables_json(struct daemon *d)
 	for (i = 0; i < ARRAY_SIZE(counted); i++) {
 		size = d->tables->size[counted[i]];
 		if (counted[i] == TABLE_frontends)
-			size *= NP_FRONTEND_BUCKET;
+			size *= NP_BUCKET;
 		if (counted[i] == TABLE_slots)
 			size = tables_slots(d->tables);
 		json_object_set_new(o, tables_name(counted[i]),

@@ -48,7 +48,7 @@ static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key
 		uint32_t n = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
 		uint64_t *entry = (uint64_t *)t->frontends[n & mask].entry;
 
-		for (i = 0; i < NP_FRONTEND_BUCKET; i++) {
+		for (i = 0; i < NP_BUCKET; i++) {
 			if (entry[i])
 				used[side]++;
 			else if (!place[side])

@@ -96,7 +96,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	uint32_t flows = power_of_two(o->max_flows);
 
 	/* A quarter full at most, counting one frontend a service version: no bucket overflows. */
-	t->size[TABLE_frontends] = power_of_two((uint64_t)o->max_services * 4 / NP_FRONTEND_BUCKET);
+	t->size[TABLE_frontends] = power_of_two((uint64_t)o->max_services * 4 / NP_BUCKET);
 	t->size[TABLE_services] = o->max_services;
 	t->size[TABLE_slots] = power_of_two(o->max_slots) / 2;
 	t->size[TABLE_backends] = o->max_backends;
@@ -106,6 +106,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_ifaces] = IFACE_TABLE_SIZE;
 	t->size[TABLE_config] = 1;
 	t->size[TABLE_stats] = cpus > 0 ? cpus : 1;
+	t->size[TABLE_routes] = t->size[TABLE_stats] * NP_ROUTES;
 	t->size[TABLE_service_stats] = o->max_services;
 }
 
@@ -296,6 +297,7 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	s->flow6_mask = t->size[TABLE_flows6] - 1;
 	for (i = 0; i < NP_FLOW_STATES; i++)
 		s->flow_timeout[i] = flow_seconds[i] * hertz;
+	s->route_lifetime = hertz / 10;
 	s->direct_checksum = t->direct_checksum;
 	choose_snat_ports(o, s);
 }

@@ -13,22 +13,24 @@
 #include "../maps/flow.h"
 #include "../maps/hash.h"
 #include "../maps/iface.h"
+#include "../maps/route.h"
 #include "../maps/service.h"
 #include "../maps/stats.h"
 
 /* X(map name as in maps.bpf.h, type of its values). */
 #define TABLES_LIST(X)                                                                             \
-	X(frontends, struct np_frontend_bucket)                                                    \
+	X(frontends, struct np_bucket)                                                    \
 	X(services, struct np_service)                                                             \
 	X(slots, struct np_slots)                                                                  \
 	X(backends, struct np_backend)                                                             \
-	X(flow_index4, struct np_flow_bucket)                                                      \
+	X(flow_index4, struct np_bucket)                                                      \
 	X(flows4, struct np_flow4)                                                                 \
-	X(flow_index6, struct np_flow_bucket)                                                      \
+	X(flow_index6, struct np_bucket)                                                      \
 	X(flows6, struct np_flow6)                                                                 \
 	X(flow_hands, struct np_flow_hand)                                                         \
 	X(ifaces, struct np_iface)                                                                 \
 	X(config, struct np_config)                                                                \
+	X(routes, struct np_route)                                                                 \
 	X(stats, struct np_stats)                                                                  \
 	X(service_stats, struct np_service_stats)
 

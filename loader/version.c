@@ -377,7 +377,7 @@ static int adopt(struct publisher *p)
 	for (i = 0; i < p->tables->size[TABLE_backends] && !rc; i++)
 		rc = adopt_backend(p, i);
 	for (i = 0; i < p->tables->size[TABLE_frontends] && !rc; i++)
-		for (j = 0; j < NP_FRONTEND_BUCKET && !rc; j++)
+		for (j = 0; j < NP_BUCKET && !rc; j++)
 			if (p->tables->frontends[i].entry[j])
 				rc = adopt_entry(p, (uint64_t *)&p->tables->frontends[i].entry[j]);
 	/* Left by a daemon that died between taking a backend and publishing it. */

@@ -99,17 +99,11 @@ struct np_flow6 {
 NP_STATIC_ASSERT(sizeof(struct np_flow6) == 128);
 
 /*
- * An index entry: tag in the upper 32 bits, then 2 bits of enum np_name, then 30 bits of record
- * number. Zero is empty; a tag always has NP_HASH_TAG_USED set. One bucket for each record.
+ * An entry of the indexes `flow_index4` and `flow_index6` (maps/hash.h) has 2 bits of enum np_name
+ * and 30 bits of record number in its lower half. There is one bucket for each record.
  */
-#define NP_FLOW_BUCKET	    8
 #define NP_FLOW_NAME_SHIFT  30
 #define NP_FLOW_RECORD_MASK ((1U << NP_FLOW_NAME_SHIFT) - 1)
-
-struct np_flow_bucket {
-	__u64 entry[NP_FLOW_BUCKET];
-};
-NP_STATIC_ASSERT(sizeof(struct np_flow_bucket) == 64);
 
 /* Where a CPU looks for a free record next; a cache line each. */
 #define NP_FLOW_HANDS 256 /* a power of two; CPUs beyond it share */

@@ -18,6 +18,17 @@
 #define NP_HASH_EGRESS	 0x100
 #define NP_HASH_FRONTEND 0x200
 
+/*
+ * A bucket of an index: entries are a tag in the upper 32 bits and what the index says in the
+ * lower. Zero is an empty entry. A key may be in either of two buckets.
+ */
+#define NP_BUCKET 8
+
+struct np_bucket {
+	__u64 entry[NP_BUCKET];
+};
+NP_STATIC_ASSERT(sizeof(struct np_bucket) == 64);
+
 struct np_hash {
 	__u32 bucket; /* to be masked with the table's size less one */
 	__u32 tag;

@@ -11,6 +11,7 @@
 
 #include "flow.h"
 #include "iface.h"
+#include "route.h"
 #include "service.h"
 #include "settings.h"
 #include "stats.h"
@@ -24,7 +25,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct np_frontend_bucket);
+	__type(value, struct np_bucket);
 } frontends SEC(".maps");
 
 /* Immutable versions of what a frontend decides. */
@@ -60,7 +61,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct np_flow_bucket);
+	__type(value, struct np_bucket);
 } flow_index4 SEC(".maps");
 
 /* One record an IPv4 flow. */
@@ -78,7 +79,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct np_flow_bucket);
+	__type(value, struct np_bucket);
 } flow_index6 SEC(".maps");
 
 struct {
@@ -133,6 +134,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct np_service_stats);
 } service_stats SEC(".maps");
+
+/* What the FIB said, by CPU and flow: XDP's alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_route);
+} routes SEC(".maps");
 
 /* Ports of fragmented datagrams: only fragments pay for this one. */
 struct np_fragment_key {

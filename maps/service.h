@@ -14,16 +14,9 @@
 #include "abi.h"
 
 /*
- * A frontend entry: tag in the upper 32 bits, number of the struct np_service in the lower. Zero
- * is an empty entry; a tag always has NP_FRONTEND_TAG_USED set. The candidate buckets of a key are
- * np_hash_bucket() and np_hash_other_bucket() of its hash (maps/hash.h).
+ * An entry of the index `frontends` (maps/hash.h) has the number of a struct np_service in its
+ * lower half.
  */
-#define NP_FRONTEND_BUCKET 8
-
-struct np_frontend_bucket {
-	__u64 entry[NP_FRONTEND_BUCKET];
-};
-NP_STATIC_ASSERT(sizeof(struct np_frontend_bucket) == 64);
 
 /* What happens to new connections of one class: a run of slots, or no forwarding at all. */
 struct np_policy {

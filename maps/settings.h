@@ -20,6 +20,9 @@ struct np_settings {
 
 	__u32 flow_timeout[NP_FLOW_STATES]; /* by enum np_flow_state, in jiffies */
 
+	__u32 route_lifetime; /* of a cached route, in jiffies */
+	__u32 pad32;
+
 	/* Source ports for translation: first, and how many (host order). */
 	__u32 snat_port_first;
 	__u32 snat_port_count;
@@ -27,6 +30,6 @@ struct np_settings {
 	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
 	__u8 pad[7];
 };
-NP_STATIC_ASSERT(sizeof(struct np_settings) == 160);
+NP_STATIC_ASSERT(sizeof(struct np_settings) == 168);
 
 #endif

@@ -41,35 +41,107 @@ struct out {
 #define AF_INET	 2
 #define AF_INET6 10
 
-/* Ask the kernel for the way. Not 0: none, or none that XDP can go. */
-static __always_inline int route(struct xdp_md *ctx, struct bpf_fib_lookup *fib,
-				 const struct packet *p, const struct tuple *to, int family)
+/* Bytes from the IP header on, and how many routers it may still pass. */
+static __always_inline __u32 packet_length(const struct packet *p, int family)
 {
-	struct ipv6hdr *six = p->l3;
-	struct iphdr *four = p->l3;
+	if (family == NP_IPV4)
+		return bpf_ntohs(((struct iphdr *)p->l3)->tot_len);
+	return bpf_ntohs(((struct ipv6hdr *)p->l3)->payload_len) + sizeof(struct ipv6hdr);
+}
 
-	fib->ifindex = ctx->ingress_ifindex;
-	fib->l4_protocol = to->protocol;
-	fib->sport = SPORT(to->ports);
-	fib->dport = DPORT(to->ports);
-	if (family == NP_IPV4) {
-		if (four->ttl <= 1)
-			return -1;
-		fib->family = AF_INET;
-		fib->tos = four->tos;
-		fib->tot_len = bpf_ntohs(four->tot_len);
-		fib->ipv4_src = to->src.v4;
-		fib->ipv4_dst = to->dst.v4;
+static __always_inline __u8 packet_ttl(const struct packet *p, int family)
+{
+	return family == NP_IPV4 ? ((struct iphdr *)p->l3)->ttl :
+				   ((struct ipv6hdr *)p->l3)->hop_limit;
+}
+
+/* May a packet leave by this device from here? Back where it came from, or where XDP is too. */
+static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
+{
+	struct np_iface *iface;
+
+	if (ifindex == ctx->ingress_ifindex)
+		return true;
+	iface = iface_find(ifindex);
+	return iface && iface->flags & NP_IFACE_XDP;
+}
+
+/*
+ * Ask the kernel for the way of a packet of this tuple and fill in ifindex, mtu and mac. traffic:
+ * TOS, or the IPv6 flow information. Not 0: there is none, or none that XDP can go. A BPF global
+ * function for its stack and since it is rare.
+ */
+__noinline int route_ask(struct xdp_md *ctx, struct tuple *to, struct np_route *r, __u32 traffic,
+			 __u32 length)
+{
+	struct bpf_fib_lookup fib = {};
+	int rc;
+
+	if (!to || !r)
+		return -1;
+	fib.family = r->family == NP_IPV4 ? AF_INET : AF_INET6;
+	fib.ifindex = ctx->ingress_ifindex;
+	fib.l4_protocol = to->protocol;
+	fib.sport = SPORT(to->ports);
+	fib.dport = DPORT(to->ports);
+	fib.tot_len = length;
+	if (r->family == NP_IPV4) {
+		fib.tos = traffic;
+		fib.ipv4_src = to->src.v4;
+		fib.ipv4_dst = to->dst.v4;
 	} else {
-		if (six->hop_limit <= 1)
-			return -1;
-		fib->family = AF_INET6;
-		fib->flowinfo = *(__be32 *)six & bpf_htonl(0x0FFFFFFF);
-		fib->tot_len = bpf_ntohs(six->payload_len) + sizeof(*six);
-		addr_write(fib->ipv6_src, &to->src, family);
-		addr_write(fib->ipv6_dst, &to->dst, family);
+		fib.flowinfo = traffic;
+		addr_write(fib.ipv6_src, &to->src, NP_IPV6);
+		addr_write(fib.ipv6_dst, &to->dst, NP_IPV6);
 	}
-	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	rc = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (rc || !may_leave(ctx, fib.ifindex))
+		return -1;
+	r->ifindex = fib.ifindex;
+	r->mtu = fib.mtu_result;
+	__builtin_memcpy(r->mac, fib.dmac, 6);
+	__builtin_memcpy(r->mac + 6, fib.smac, 6);
+	return 0;
+}
+
+static __always_inline __u32 packet_traffic(const struct packet *p, int family)
+{
+	if (family == NP_IPV4)
+		return ((struct iphdr *)p->l3)->tos;
+	return *(__be32 *)p->l3 & bpf_htonl(0x0FFFFFFF);
+}
+
+/* This CPU's place in the cache for a flow and direction. */
+static __always_inline struct np_route *route_place(const struct flow_hit *hit)
+{
+	__u32 place = hit->number << 1 | hit->name >> 1;
+
+	place = bpf_get_smp_processor_id() * NP_ROUTES + (place & (NP_ROUTES - 1));
+	return bpf_map_lookup_elem(&routes, &place);
+}
+
+/* The way for a flow and direction, from the cache or else from the kernel; NULL: none for XDP. */
+static __always_inline struct np_route *route(struct xdp_md *ctx, const struct packet *p,
+					      const struct flow_hit *hit, const struct tuple *to,
+					      struct tuple *scratch, __u32 now, __u32 family)
+{
+	struct np_route *r = route_place(hit);
+
+	if (!r)
+		return NULL;
+	if (r->flow == hit->number && r->seq == hit->seq && r->name == hit->name &&
+	    r->family == family && (__s32)(r->until - now) > 0)
+		return packet_length(p, family) <= r->mtu ? r : NULL;
+	r->until = now; /* not to be found if there is no way */
+	r->family = family;
+	*scratch = tuple_whole(to, family);
+	if (route_ask(ctx, scratch, r, packet_traffic(p, family), packet_length(p, family)))
+		return NULL;
+	r->flow = hit->number;
+	r->seq = hit->seq;
+	r->name = hit->name;
+	r->until = now + np.route_lifetime;
+	return r;
 }
 
 /* The packet has one router less to live; the checksum follows (RFC 1624). */
@@ -85,41 +157,32 @@ static __always_inline void age(void *l3, int family)
 	four->ttl--;
 }
 
-/* May a packet leave by this device from here? Back where it came from, or where XDP is too. */
-static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
-{
-	struct np_iface *iface;
-
-	if (ifindex == ctx->ingress_ifindex)
-		return true;
-	iface = iface_find(ifindex);
-	return iface && iface->flags & NP_IFACE_XDP;
-}
-
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
-				   struct out *out, int family)
+				   struct out *out, struct tuple *scratch, int family)
 {
 	struct ethernet *eth = p->l3 - sizeof(*eth);
-	struct bpf_fib_lookup fib = {};
+	__u32 now = now32();
+	struct np_route *r;
 	struct tuple to;
 
-	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment)
+	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment ||
+	    packet_ttl(p, family) <= 1)
 		return TODO_PASS;
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
 	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
 		return TODO_PASS;
-	if (route(ctx, &fib, p, &to, family) || !may_leave(ctx, fib.ifindex)) {
+	r = route(ctx, p, hit, &to, scratch, now, family);
+	if (!r) {
 		count(NP_HOOK_XDP, NP_REASON_XDP_NO_ROUTE);
 		return TODO_PASS;
 	}
-	flow_track(hit->flow, hit->name, p, now32());
+	flow_track(hit->flow, hit->name, p, now);
 	rewrite(p, &to, CHECKSUM_WHOLE, family);
 	age(p->l3, family);
-	__builtin_memcpy(eth->dst, fib.dmac, sizeof(eth->dst));
-	__builtin_memcpy(eth->src, fib.smac, sizeof(eth->src));
-	out->ifindex = fib.ifindex;
-	out->mtu = fib.mtu_result;
+	__builtin_memcpy(eth, r->mac, sizeof(r->mac));
+	out->ifindex = r->ifindex;
+	out->mtu = r->mtu;
 	return p->tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_SEND;
 }
 
@@ -139,7 +202,7 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 		hit.flow = NULL;
 	}
 	if (hit.flow)
-		return forward(ctx, &p, &hit, out, family);
+		return forward(ctx, &p, &hit, out, &scratch, family);
 	if (!opens || p.fragment)
 		return TODO_PASS;
 	out->request = (struct flow_request){ .tuple = tuple_whole(&p.tuple, family),

@@ -136,6 +136,7 @@ extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
 extern const struct group packets_fragment, packets_fragment_summed;
 extern const struct group flows_life, flows_ports, flows_full;
+int full_run(void);
 int programs_run(void);
 int truncated_run(void);
 

@@ -54,7 +54,8 @@ struct packet {
 	struct bytes hop_by_hop;  /* IPv6 only: a hop-by-hop header as it stands, but for "next" */
 	uint16_t payload;	  /* bytes after the transport header */
 	bool no_checksum;	  /* UDP: the sender made none */
-	bool zero_sum;		  /* payload such that the checksum of what comes out is zero */
+	const struct packet *check_of; /* the checksum is that of this other packet */
+	bool zero_sum; /* payload such that the checksum of what comes out is zero */
 
 	/* A fragment: this part, in bytes, of what follows the IP header; nothing if length is 0.
 	 */

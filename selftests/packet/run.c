@@ -10,8 +10,10 @@
 #include "harness.h"
 
 static const struct group *const groups[] = {
-	&packets_ingress, &packets_summed,	&packets_egress,   &packets_mss,
-	&packets_icmp,	  &packets_icmp_summed, &packets_fragment, &packets_fragment_summed,
+	&packets_pass,	      &packets_ingress,	 &packets_summed,
+	&packets_egress,      &packets_mss,	 &packets_icmp,
+	&packets_icmp_summed, &packets_fragment, &packets_fragment_summed,
+	&packets_xdp,	      &flows_life,	 &flows_ports,
 };
 
 /* On one CPU: each has a place of its own where it looks for free records. */
@@ -34,6 +36,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		if (argc < 2 || strstr(groups[i]->name, argv[1]))
 			failed += group_run(groups[i]);
+	if (argc < 2)
+		failed += truncated_run() + full_run() + programs_run();
 	world_close();
 	return failed ? 1 : 0;
 }

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A full flow table: which record a new connection is given (expired, then closed, then never
+ * answered, then the UDP flow idle longest), which it never is, and that it is told. The table of
+ * the tests has 64 records. Last: size of a flow, and of the programs.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "harness.h"
+#include "objects.h"
+
+#define RECORDS	   64
+#define FIRST_PORT 40000
+
+static struct np_flow *flow(int number)
+{
+	struct np_flow *f = flow_of(FIRST_PORT + number);
+
+	assert_non_null(f);
+	return f;
+}
+
+/* The table full of flows in this state, all seen now; pod ports from FIRST_PORT. */
+static void fill(unsigned state)
+{
+	char from[32];
+
+	for (int i = 0; i < RECORDS; i++) {
+		struct step step = {INGRESS, OPENS(from, "cluster:80"),
+				    .out = {.dst = "remote:8080"}, NEW};
+
+		snprintf(from, sizeof(from), "pod:%d", FIRST_PORT + i);
+		step_run(&step, false);
+		flow(i)->state = state;
+	}
+}
+
+static void begin(void **variant, unsigned state)
+{
+	world.variant = *(struct variant *)*variant;
+	world_reset(state_remote, NULL);
+	fill(state);
+}
+
+/* One more connection: is it flow number `victim` that had to go? -1: it is refused. */
+static void connect_and_expect(int port, int victim, bool counted)
+{
+	char from[32];
+	struct step step = {INGRESS, OPENS(from, "cluster:80"), .out = {.dst = "remote:8080"}, NEW};
+
+	snprintf(from, sizeof(from), "pod:%d", port);
+	if (victim < 0) {
+		step.verdict = DROP;
+		step.out.dst = NULL;
+		step.moved[0] = (struct moved){NP_REASON_FLOWS_FULL, 1};
+		step.moved[1] = (struct moved){0};
+	} else if (counted) {
+		step.moved[2] = (struct moved){NP_REASON_EVICTED, 1};
+	}
+	step_run(&step, false);
+	if (victim < 0)
+		assert_null(flow_of(port));
+	else
+		assert_null(flow_of(FIRST_PORT + victim));
+}
+
+static void idle(int number, uint32_t seconds)
+{
+	flow(number)->seen -= seconds * tables_hertz();
+}
+
+/* Records are looked at 32 at a time: keep to the first half what is to be compared. */
+static void order_of_eviction(void **variant)
+{
+	begin(variant, NP_FLOW_TCP_OPEN);
+	flow(3)->state = NP_FLOW_UDP_OPEN;
+	idle(3, 100);
+	flow(7)->state = NP_FLOW_UDP_OPEN;
+	flow(9)->state = NP_FLOW_TCP_NEW;
+	flow(11)->state = NP_FLOW_UDP_NEW;
+	idle(11, 10);
+	flow(13)->state = NP_FLOW_TCP_CLOSED;
+	flow(17)->state = NP_FLOW_TCP_CLOSED;
+	idle(17, 5);
+	flow(19)->seen -= flow_timeout(NP_FLOW_TCP_OPEN) + tables_hertz();
+	static const int order[] = {19, 17, 13, 11, 9, 3, 7};
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		memset(world.tables->flow_hands, 0,
+		       world.tables->size[TABLE_flow_hands] * sizeof(struct np_flow_hand));
+		connect_and_expect(50000 + i, order[i], order[i] != 19);
+		flow_of(50000 + i)->state = NP_FLOW_TCP_OPEN;
+	}
+	connect_and_expect(50100, -1, false);
+}
+
+static void live_is_never_evicted(void **variant, unsigned state)
+{
+	begin(variant, state);
+	for (int i = 0; i < RECORDS; i++)
+		idle(i, 100);
+	for (int i = 0; i < 10; i++)
+		connect_and_expect(50000 + i, -1, false);
+	for (int i = 0; i < RECORDS; i++)
+		assert_int_equal(flow(i)->state, state);
+}
+
+static void open_is_never_evicted(void **variant)
+{
+	live_is_never_evicted(variant, NP_FLOW_TCP_OPEN);
+}
+
+static void half_closed_is_never_evicted(void **variant)
+{
+	live_is_never_evicted(variant, NP_FLOW_TCP_HALF_CLOSED);
+}
+
+/* Seen by another CPU a tick later than the one that looks for space believes it is. */
+static void ahead_is_never_evicted(void **variant)
+{
+	begin(variant, NP_FLOW_TCP_OPEN);
+	for (int i = 0; i < RECORDS; i++)
+		flow(i)->seen += 3;
+	connect_and_expect(50000, -1, false);
+}
+
+/* In a flood of SYNs only the unanswered give way to each other. */
+static void flood_spares_the_live(void **variant)
+{
+	char from[32];
+
+	begin(variant, NP_FLOW_TCP_NEW);
+	for (int i = 0; i < RECORDS / 2; i++)
+		flow(i * 2)->state = NP_FLOW_TCP_OPEN;
+	for (int i = 0; i < 500; i++) {
+		struct step step = {INGRESS, OPENS(from, "cluster:80"),
+				    .out = {.dst = "remote:8080"},
+				    .moved = {{NP_REASON_NEW_FLOW, 1},
+					      {NP_REASON_TRANSLATED, 1},
+					      {NP_REASON_EVICTED, 1}}};
+
+		snprintf(from, sizeof(from), "pod:%d", 50000 + i);
+		step_run(&step, false);
+	}
+	for (int i = 0; i < RECORDS / 2; i++)
+		assert_int_equal(flow(i * 2)->state, NP_FLOW_TCP_OPEN);
+}
+
+/* Names of evicted flows are gone from the index: it does not fill up, nothing is found by them. */
+static void index_entries_follow(void **variant)
+{
+	struct tables *t = world.tables;
+	const __u64 *entry;
+	int used = 0;
+
+	begin(variant, NP_FLOW_TCP_NEW);
+	for (int i = 0; i < 300; i++)
+		connect_and_expect(50000 + i, i < RECORDS ? i : 0, true);
+	entry = world.variant.family == NP_IPV4 ? t->flow_index4->entry : t->flow_index6->entry;
+	for (size_t i = 0; i < RECORDS * sizeof(*t->flow_index4) / sizeof(*entry); i++)
+		used += entry[i] != 0;
+	assert_int_equal(used, 2 * RECORDS);
+}
+
+static void full_for_one_family_only(void **variant)
+{
+	static const struct step step = {INGRESS, OPENS("pod:40000", "cluster:80"),
+					 .out = {.dst = "remote:8080"}, NEW};
+
+	begin(variant, NP_FLOW_TCP_OPEN);
+	world.variant.family = world.variant.family == NP_IPV4 ? NP_IPV6 : NP_IPV4;
+	step_run(&step, false);
+}
+
+/* What drains goes on when the table is full; what needs no record too. */
+static void full_concerns_new_flows_only(void **variant)
+{
+	static const struct step steps[] = {
+		{INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT},
+		{EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT},
+		{INGRESS, OPENS("pod:50000", "client:80")},
+	};
+
+	begin(variant, NP_FLOW_TCP_OPEN);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		step_run(&steps[i], false);
+}
+
+static void programs_are_small(void **state)
+{
+	int fds[] = {world.tables->ingress_fd, world.tables->egress_fd, world.tables->xdp_fd};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t length = sizeof(info);
+
+		assert_int_equal(bpf_obj_get_info_by_fd(fds[i], &info, &length), 0);
+		print_message("%s: %u verified instructions, %u bytes of machine code\n", info.name,
+			      info.verified_insns, info.jited_prog_len);
+		assert_true(info.verified_insns < 400000);
+	}
+}
+
+static void flows_are_small(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct np_flow4) + sizeof(*world.tables->flow_index4), 128);
+	assert_int_equal(sizeof(struct np_flow6) + sizeof(*world.tables->flow_index6), 192);
+	assert_int_equal(world.tables->size[TABLE_flows4], world.tables->size[TABLE_flow_index4]);
+	assert_int_equal(world.tables->size[TABLE_flows6], world.tables->size[TABLE_flow_index6]);
+}
+
+static struct variant ways[] = {{.family = NP_IPV4, .protocol = IPPROTO_TCP},
+				{.family = NP_IPV6, .protocol = IPPROTO_TCP}};
+
+#define IN_BOTH(title, function)                                                                   \
+	{title " (IPv4)", function, NULL, NULL, &ways[0]},                                         \
+	{                                                                                          \
+		title " (IPv6)", function, NULL, NULL, &ways[1]                                    \
+	}
+
+int full_run(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_BOTH("order of eviction", order_of_eviction),
+		IN_BOTH("open TCP is never evicted", open_is_never_evicted),
+		IN_BOTH("half-closed TCP is never evicted", half_closed_is_never_evicted),
+		IN_BOTH("a flow seen a tick ahead is never evicted", ahead_is_never_evicted),
+		IN_BOTH("a flood of SYNs spares the live", flood_spares_the_live),
+		IN_BOTH("index entries follow their records", index_entries_follow),
+		IN_BOTH("each family has its own table", full_for_one_family_only),
+		IN_BOTH("a full table concerns new flows only", full_concerns_new_flows_only),
+	};
+
+	return cmocka_run_group_tests_name("a full table", tests, NULL, NULL);
+}
+
+int programs_run(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(programs_are_small),
+		cmocka_unit_test(flows_are_small),
+	};
+
+	return cmocka_run_group_tests_name("sizes", tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The life of a flow as its record tells it: states by the packets seen, what ends it, what a SYN
+ * or a datagram on an old tuple does, and whose backend it keeps.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "harness.h"
+#include "objects.h"
+
+static const char *const state_two[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	SLICE_OF("4", "web", ENDPOINT("4", "remote", "n") "," ENDPOINT("4", "remote2", "n")),
+	SLICE_OF("6", "web", ENDPOINT("6", "remote", "n") "," ENDPOINT("6", "remote2", "n")),
+	NULL,
+};
+static const char *const state_other[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	REMOTE("web", "remote2"),
+	NULL,
+};
+static const char *const state_gone[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	SLICES_EMPTY("web"),
+	NULL,
+};
+
+static void move_to_other(void)
+{
+	world_apply(state_other);
+}
+
+static void add_other(void)
+{
+	world_apply(state_two);
+}
+
+static void remove_all(void)
+{
+	world_apply(state_gone);
+}
+
+/* The flow of port 40000 was last seen so long ago, in ticks beyond its timeout. */
+static void age(uint32_t beyond)
+{
+	struct np_flow *flow = flow_of(40000);
+
+	assert_non_null(flow);
+	flow->seen -= flow_timeout(flow->state) + beyond;
+}
+
+static void just_expire(void)
+{
+	age(1 + tables_hertz());
+}
+
+static void almost_expire(void)
+{
+	age(-tables_hertz());
+}
+
+/* Another CPU has handled a packet of the flow after the tick that this one still waits for. */
+static void seen_ahead(void)
+{
+	struct np_flow *flow = flow_of(40000);
+
+	assert_non_null(flow);
+	flow->seen += 2;
+}
+
+#define CONNECT                                                                                    \
+	{                                                                                          \
+		INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW,     \
+							   .flows = "tcp_new"                      \
+	}
+#define CLIENT(f, after)                                                                           \
+	{                                                                                          \
+		INGRESS, SENDS("pod:40000", "cluster:80", .flags = f), .out.dst = "remote:8080",   \
+								       HIT, .flows = after         \
+	}
+#define BACKEND(f, after)                                                                          \
+	{                                                                                          \
+		EGRESS, SENDS("remote:8080", "pod:40000", .flags = f), .out.src = "cluster:80",    \
+								       HIT, .flows = after         \
+	}
+/* A new connection on the tuple of an old one, to a backend that is the only one now. */
+#define AGAIN(to)                                                                                  \
+	{                                                                                          \
+		INGRESS, OPENS("pod:40000", "cluster:80"), .out.dst = to, NEW, .flows = "tcp_new"  \
+	}
+
+static const struct test tests[] = {
+	{"opened by the answer", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, CLIENT(SYN, "tcp_new"), CLIENT(ACK, "tcp_new"),
+		  BACKEND(SYN | ACK, "tcp_open"), CLIENT(ACK, "tcp_open"),
+		  BACKEND(ACK, "tcp_open")}},
+	{"FIN from the client, then from the backend", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(FIN | ACK, "tcp_half_closed"),
+		  BACKEND(ACK, "tcp_half_closed"), CLIENT(FIN | ACK, "tcp_half_closed"),
+		  BACKEND(FIN | ACK, "tcp_closed"), CLIENT(ACK, "tcp_closed"),
+		  BACKEND(FIN | ACK, "tcp_closed")}},
+	{"FIN from the backend, then from the client", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), BACKEND(FIN | ACK, "tcp_half_closed"),
+		  CLIENT(ACK, "tcp_half_closed"), CLIENT(FIN | ACK, "tcp_closed"),
+		  BACKEND(ACK, "tcp_closed")}},
+	{"RST from the client", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(RST | ACK, "tcp_closed"),
+		  BACKEND(ACK, "tcp_closed"), BACKEND(ACK | PSH, "tcp_closed")}},
+	{"RST from the backend instead of an answer", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(RST | ACK, "tcp_closed"), AGAIN("remote:8080")}},
+	{"a forged RST: both sides talk on", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(RST, "tcp_closed"),
+		  CLIENT(ACK, "tcp_closed"), BACKEND(ACK, "tcp_open"), CLIENT(RST, "tcp_closed"),
+		  CLIENT(ACK, "tcp_closed"), BACKEND(ACK, "tcp_open")}},
+	{"a FIN that crosses a RST does not make it live", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(RST | ACK, "tcp_closed"),
+		  BACKEND(FIN | ACK, "tcp_closed"), BACKEND(FIN | ACK, "tcp_closed")}},
+	{"RST, then a SYN from the same port: a flow of its own", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(RST, "tcp_closed"),
+		  AGAIN("remote:8080"), BACKEND(SYN | ACK, "tcp_open"), CLIENT(ACK, "tcp_open")}},
+	{"closed, then a SYN from the same port: a flow of its own", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT, BACKEND(SYN | ACK, "tcp_open"), CLIENT(FIN | ACK, "tcp_half_closed"),
+		  BACKEND(FIN | ACK, "tcp_closed"), AGAIN("remote:8080")}},
+	{"closed, then a SYN: another backend may be chosen", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  BACKEND(SYN | ACK, "tcp_open"),
+		  BACKEND(RST, "tcp_closed"),
+		  {.action = move_to_other},
+		  AGAIN("remote2:8080"),
+		  {EGRESS, SENDS("remote2:8080", "pod:40000", .flags = SYN | ACK),
+		   .out = {.src = "cluster:80"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "pod:40000")}}},
+	{"another backend is added: flows stay where they are", state_remote,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = add_other},
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT}}},
+	{"the backend goes: what is open lives on", state_remote,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = move_to_other},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT}}},
+	{"the backend goes before it answers: the next SYN gets another", state_remote,
+	 .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote2:8080"}, NEW,
+		   .action = move_to_other, .flows = "tcp_new"}}},
+	{"the last backend goes before it answers", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .verdict = DROP, COUNTS(NO_ENDPOINT),
+		   .action = remove_all, .flows = ""}}},
+	{"packets of an expired TCP flow are still of it", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  BACKEND(SYN | ACK, "tcp_open"),
+		  {.action = just_expire},
+		  CLIENT(ACK, "tcp_open"),
+		  BACKEND(ACK, "tcp_open")}},
+	{"a SYN on an expired flow: a flow of its own", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  BACKEND(SYN | ACK, "tcp_open"),
+		  {.action = just_expire},
+		  AGAIN("remote:8080")}},
+	{"a SYN on a flow that is about to expire stays", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  BACKEND(SYN | ACK, "tcp_open"),
+		  {.action = almost_expire},
+		  CLIENT(SYN, "tcp_open")}},
+	{"a flow seen a tick ahead by another CPU has not expired", state_remote,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = seen_ahead}}},
+	{"UDP: opened by the answer", state_remote, .only = ONLY_UDP,
+	 .step = {{INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW,
+		   .flows = "udp_new"},
+		  CLIENT(0, "udp_new"),
+		  BACKEND(0, "udp_open"),
+		  CLIENT(0, "udp_open")}},
+	{"UDP: a datagram after the timeout begins anew", state_remote, .only = ONLY_UDP,
+	 .step = {{INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  BACKEND(0, "udp_open"),
+		  {.action = just_expire},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote2:8080"}, NEW,
+		   .action = move_to_other, .flows = "udp_new"}}},
+	{"UDP: a datagram before the timeout does not", state_remote, .only = ONLY_UDP,
+	 .step = {{INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  BACKEND(0, "udp_open"),
+		  {.action = almost_expire},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = move_to_other, .flows = "udp_open"}}},
+};
+
+const struct group flows_life = GROUP("the life of a flow", tests);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Flows that would look the same somewhere: one client port, one backend, two ways to it. Each
+ * must be told apart, on every way and back.
+ */
+#include "harness.h"
+#include "objects.h"
+
+static const char *const state_twins[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	REMOTE("web", "remote"),
+	CLUSTER_IP("twin", "cluster2", ""),
+	REMOTE("twin", "remote"),
+	NULL,
+};
+
+#define NEW_MOVED                                                                                  \
+	.moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_TRANSLATED, 1}, {NP_REASON_PORT_MOVED, 1}}
+#define DIRECT_MOVED .moved = {{NP_REASON_TRANSLATED, 1}, {NP_REASON_PORT_MOVED, 1}}
+
+static const struct test tests[] = {
+	{"two frontends, one backend: the second gets another source port", state_twins,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("pod:40000", "cluster2:80"),
+		   .out = {.src = "pod:?0", .dst = "remote:8080"}, NEW_MOVED},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK),
+		   .out = {.src = "cluster:80"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "pod:?0", .flags = SYN | ACK),
+		   .out = {.src = "cluster2:80", .dst = "pod:40000"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster:80", .payload = 5),
+		   .out = {.dst = "remote:8080"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster2:80", .payload = 5),
+		   .out = {.src = "pod:?0", .dst = "remote:8080"}, HIT},
+		  {EGRESS, OPENS("pod:?0", "remote:8080")}}},
+	{"two frontends, one backend, source translated", state_twins,
+	 .step = {{INGRESS, OPENS("client:40000", "vip:80"),
+		   .out = {.src = "client:?0", .dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("client:40000", "external:80"),
+		   .out = {.src = "client:?1", .dst = "remote:8080"}, NEW},
+		  {EGRESS, OPENS("client:?0", "remote:8080"), .out = {.src = "snat:?0"}, HIT},
+		  {EGRESS, OPENS("client:?1", "remote:8080"), .out = {.src = "snat:?1"}, HIT},
+		  {INGRESS, SENDS("remote:8080", "snat:?1"), .out = {.dst = "client:?1"}, HIT},
+		  {INGRESS, SENDS("remote:8080", "snat:?0"), .out = {.dst = "client:?0"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "client:?0"),
+		   .out = {.src = "vip:80", .dst = "client:40000"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "client:?1"),
+		   .out = {.src = "external:80", .dst = "client:40000"}, HIT}}},
+	{"two clients, one port, source translated", state_twins,
+	 .step = {{INGRESS, OPENS("client:40000", "vip:80"),
+		   .out = {.src = "client:?0", .dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("client2:40000", "vip:80"),
+		   .out = {.src = "client2:?1", .dst = "remote:8080"}, NEW},
+		  {INGRESS, SENDS("remote:8080", "snat:?0"), .out = {.dst = "client:?0"}, HIT},
+		  {INGRESS, SENDS("remote:8080", "snat:?1"), .out = {.dst = "client2:?1"}, HIT}}},
+	{"the first is closed: its name is free for the second", state_twins, .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, SENDS("pod:40000", "cluster:80", .flags = RST),
+		   .out = {.dst = "remote:8080"}, HIT, .flows = "tcp_closed"},
+		  {INGRESS, OPENS("pod:40000", "cluster2:80"), .out = {.dst = "remote:8080"}, NEW,
+		   .flows = "tcp_new"},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster2:80"}, HIT}}},
+	{"a SYN to the backend itself ends a closed flow of that tuple", state_twins,
+	 .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = RST),
+		   .out = {.src = "cluster:80"}, HIT, .flows = "tcp_closed"},
+		  {INGRESS, OPENS("pod:40000", "remote:8080"), .flows = ""},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK)},
+		  {INGRESS, SENDS("pod:40000", "remote:8080")}}},
+	{"a SYN to the backend itself gets around a live flow", state_twins, .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK),
+		   .out = {.src = "cluster:80"}, HIT},
+		  {INGRESS, OPENS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"},
+		   DIRECT_MOVED, .flows = "tcp_open tcp_new"},
+		  {INGRESS, OPENS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "pod:?0", .flags = SYN | ACK),
+		   .out = {.dst = "pod:40000"}, HIT, .flows = "tcp_open tcp_open"},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT}}},
+	{"a SYN to the backend itself, source of the flow translated: no clash", state_twins,
+	 .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("client:40000", "vip:80"),
+		   .out = {.src = "client:?0", .dst = "remote:8080"}, NEW},
+		  {INGRESS, OPENS("client:40000", "remote:8080")},
+		  {INGRESS, OPENS("client:?0", "remote:8080"), .out = {.src = "client:?1"},
+		   DIRECT_MOVED}}},
+	{"TCP and UDP from one port", state_twins, .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, SENDS("pod:40000", "cluster:80", .protocol = IPPROTO_UDP),
+		   .out = {.dst = "remote:8080"}, NEW},
+		  {INGRESS, SENDS("pod:40000", "cluster2:80", .protocol = IPPROTO_UDP),
+		   .out = {.src = "pod:?0", .dst = "remote:8080"}, NEW_MOVED},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .protocol = IPPROTO_UDP),
+		   .out = {.src = "cluster:80"}, HIT},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT}}},
+};
+
+const struct group flows_ports = GROUP("source ports", tests);
