@@ -74,6 +74,8 @@ static void idle(int number, uint32_t seconds)
 /* Records are looked at 32 at a time: keep to the first half what is to be compared. */
 static void order_of_eviction(void **variant)
 {
+	static const int order[] = {19, 17, 13, 11, 9, 3, 7};
+
 	begin(variant, NP_FLOW_TCP_OPEN);
 	flow(3)->state = NP_FLOW_UDP_OPEN;
 	idle(3, 100);
@@ -85,8 +87,6 @@ static void order_of_eviction(void **variant)
 	flow(17)->state = NP_FLOW_TCP_CLOSED;
 	idle(17, 5);
 	flow(19)->seen -= flow_timeout(NP_FLOW_TCP_OPEN) + tables_hertz();
-	static const int order[] = {19, 17, 13, 11, 9, 3, 7};
-
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		memset(world.tables->flow_hands, 0,
 		       world.tables->size[TABLE_flow_hands] * sizeof(struct np_flow_hand));
@@ -174,7 +174,7 @@ static void full_for_one_family_only(void **variant)
 	step_run(&step, false);
 }
 
-/* What drains goes on when the table is full; what needs no record too. */
+/* What exists goes on when the table is full, and what needs no record too. */
 static void full_concerns_new_flows_only(void **variant)
 {
 	static const struct step steps[] = {

@@ -35,7 +35,8 @@ static const struct name {
 	{"remote2", {"10.244.2.31", "fd00:10:244:2::31"}},
 	{"second", {"10.244.3.40", "fd00:10:244:3::40"}},  /* behind the second uplink */
 	{"silent", {"10.244.4.50", "fd00:10:244:4::50"}},  /* its gateway has no neighbour entry */
-	{"nowhere", {"10.244.5.60", "fd00:10:244:5::60"}}, /* unreachable */
+	{"nowhere", {"10.244.5.60", "fd00:10:244:5::60"}}, /* unreachable, with no source address */
+	{"unrouted", {"10.244.5.61", "fd00:10:244:5::61"}}, /* unreachable */
 	/* The kernel takes a packet without Ethernet header for IP by what is at bytes 12 and 13.
 	 */
 	{"tunnel", {"8.0.7.7", "2001:db8:86dd::7"}},

@@ -25,6 +25,18 @@ static const char *const state_internal_local[] = {
 	NULL,
 };
 
+static const char *const state_host[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	LOCAL("web", "node"),
+	NULL,
+};
+
+static const char *const state_cut_off[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	REMOTE("web", "nowhere"),
+	NULL,
+};
+
 static const struct np_iface iface_drain = {
 	.lb = NP_LB_DRAIN, .flags = NP_IFACE_STATS, .l2_len = 14, .mtu = 1500};
 static const struct np_iface iface_no_l2 = {
@@ -92,6 +104,15 @@ static const struct test tests[] = {
 	{"the NodePort of an address that serves none", state_local,
 	 .step = {{INGRESS, OPENS("pod:40000", "snat:30080")},
 		  {INGRESS, OPENS("pod:40000", "router:30080")}}},
+	{"a backend in the host's network: source kept, for egress never sees the way there",
+	 state_host,
+	 .step = {{INGRESS, OPENS("client:40000", "node:30080"), .out = {.dst = "node:8080"}, NEW},
+		  {EGRESS, SENDS("node:8080", "client:40000"), .out = {.src = "node:30080"}, HIT}}},
+	{"no source address towards the backend: dropped where one is needed", state_cut_off,
+	 .step = {{INGRESS, OPENS("client:40000", "node:30080"), .verdict = DROP,
+		   COUNTS(NO_SNAT_ADDRESS)},
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "nowhere:8080"},
+		   NEW}}},
 	{"hairpin: a pod reaches itself through the service", state_local,
 	 .step = {{INGRESS, OPENS("local:40000", "cluster:80"),
 		   .out = {.src = "local:?0", .dst = "local:8080"}, NEW}}},

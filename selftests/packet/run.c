@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * All packet tests: groups of cases one after the other over programs loaded once. Ends with
- * cmocka's summary of the last group and a line of all; exit status 1 if any case failed.
+ * All packet tests: groups of cases one after the other over programs loaded once, each with
+ * cmocka's summary. Exit status 1 if any case failed. An argument: only groups with that in their
+ * name.
  */
 #include <sched.h>
 #include <stdio.h>

@@ -25,11 +25,16 @@ static struct publisher *publisher;
 static const char *const nothing[] = {NULL};
 static const char *const *current; /* the state in the tables */
 
+/* As the kernel would say: no source to where no route leads, a host's own address to itself. */
 static int source(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
 {
+	union np_addr node = name_address("node", family);
+	union np_addr cut_off = name_address("nowhere", family);
+
 	(void)arg;
-	(void)dst;
-	*src = name_address("snat", family);
+	if (!memcmp(dst, &cut_off, sizeof(cut_off)))
+		return -ENETUNREACH;
+	*src = memcmp(dst, &node, sizeof(node)) ? name_address("snat", family) : node;
 	return 0;
 }
 
@@ -111,7 +116,6 @@ static void set_detector(void)
 	c->pod_prefix4 = (struct np_prefix){{htonl(0x0AF40000)}, {htonl(0xFFFF0000)}};
 	c->pod_prefix6 = (struct np_prefix){{htonl(0xFD000010), htonl(0x02440000)},
 					    {htonl(0xFFFFFFFF), htonl(0xFFFF0000)}};
-	/* An IPv4 prefix leaves the words an address has not at zero. */
 	c->detector = 1;
 }
 
@@ -183,6 +187,7 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	clear(t->flow_index4, TABLE_flow_index4);
 	clear(t->flow_index6, TABLE_flow_index6);
 	clear(t->flow_hands, TABLE_flow_hands);
+	clear(t->routes, TABLE_routes);
 	clear(t->ifaces, TABLE_ifaces);
 	forget_fragments();
 	end_forget();

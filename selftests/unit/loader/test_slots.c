@@ -5,6 +5,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -131,19 +132,25 @@ static void used_counts_what_others_cannot_have(void **state)
 	assert_int_equal(slots_used(s), 0);
 }
 
-/* Whatever the order in which they come back: forwards, backwards, odd ones first. */
+/* 0 to n - 1 in three orders: forwards, backwards, odd ones first. */
+static uint32_t in_order(int order, uint32_t i, uint32_t n)
+{
+	if (order == 0)
+		return i;
+	if (order == 1)
+		return n - 1 - i;
+	return i < n / 2 ? 2 * i + 1 : 2 * (i - n / 2);
+}
+
 static void runs_that_are_given_back_join_again(void **state)
 {
 	struct slots *s = *state;
 	uint32_t first[SIZE + 1];
 
-	for (uint32_t order = 0; order < 3; order++) {
+	for (int order = 0; order < 3; order++) {
 		assert_int_equal(fill(s, 2, first), SIZE / 2);
-		for (uint32_t i = 0; i < SIZE / 2; i++) {
-			uint32_t at = order == 0 ? i : order == 1 ? SIZE / 2 - 1 - i : i * 2 + 1;
-
-			slots_give(s, first[at % (SIZE / 2) - (at >= SIZE / 2)], 2);
-		}
+		for (uint32_t i = 0; i < SIZE / 2; i++)
+			slots_give(s, first[in_order(order, i, SIZE / 2)], 2);
 		assert_int_equal(slots_used(s), 0);
 		assert_int_equal(take(s, SIZE), 0);
 		slots_give(s, 0, SIZE);
