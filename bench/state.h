@@ -67,7 +67,7 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 									   : NP_HASH_EGRESS;
 	uint32_t ports = htons(src->port) | (uint32_t)htons(dst->port) << 16;
 	struct np_flow *flow = state_record(t, family, number);
-	struct np_bucket *index = family == NP_IPV4 ? t->flow_index4 : t->flow_index6;
+	__u64 *entry = (__u64 *)(family == NP_IPV4 ? t->flow_index4 : t->flow_index6);
 	struct np_hash h = np_hash_tuple(t->hash_key, family, &src->addr, &dst->addr, ports,
 					 flow->protocol, space);
 	uint32_t at = (h.bucket & (t->size[TABLE_flow_index4] - 1)) * STATE_BUCKET;
@@ -179,7 +179,7 @@ static inline void state_iface(struct tables *t, uint32_t ifindex, bool stats)
 	t->ifaces[ifindex % t->size[TABLE_ifaces]] = (struct np_iface){
 		.ifindex = ifindex,
 		.lb = NP_LB_ON,
-		.flags = NP_IFACE_XDP | (stats ? NP_IFACE_STATS : 0),
+		.flags = NP_IFACE_XDP_NATIVE | (stats ? NP_IFACE_STATS : 0),
 		.l2_len = ETH_HLEN,
 		.mtu = 1500,
 	};

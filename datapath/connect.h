@@ -2,11 +2,12 @@
 /*
  * A new connection: find the service, decide, choose a backend, make the flow. Cold path, run
  * once a connection by the hook that sees its first packet. The includer defines np_ctx (struct
- * __sk_buff or struct xdp_md) before.
+ * __sk_buff or struct xdp_md) and np_ct_lookup before.
  */
 #ifndef NEARPATH_DATAPATH_CONNECT_H
 #define NEARPATH_DATAPATH_CONNECT_H
 
+#include "conntrack.h"
 #include "flow_new.h"
 #include "frontend.h"
 
@@ -24,27 +25,32 @@ static __always_inline enum connect connect_drop(__u32 hook, enum np_reason reas
 	return CONNECT_DROP;
 }
 
-/* Does a socket of this host own the tuple backend -> snat:port already? */
+/* A tuple as the kernel's look-ups take it; returns the size of the family's part. */
+static __always_inline __u32 sock_tuple(struct bpf_sock_tuple *t, const union np_addr *src,
+					const union np_addr *dst, __be16 sport, __be16 dport,
+					int family)
+{
+	if (family == NP_IPV4) {
+		t->ipv4.saddr = src->v4;
+		t->ipv4.daddr = dst->v4;
+		t->ipv4.sport = sport;
+		t->ipv4.dport = dport;
+		return sizeof(t->ipv4);
+	}
+	addr_write(t->ipv6.saddr, src, NP_IPV6);
+	addr_write(t->ipv6.daddr, dst, NP_IPV6);
+	t->ipv6.sport = sport;
+	t->ipv6.dport = dport;
+	return sizeof(t->ipv6);
+}
+
 static __always_inline bool port_has_socket(np_ctx *ctx, const struct flow_request *r, __be16 port,
 					    int family)
 {
 	struct bpf_sock_tuple t = {};
+	__u32 size = sock_tuple(&t, &r->backend, &r->snat, r->backend_port, port, family);
 	struct bpf_sock *sk;
-	__u32 size;
 
-	if (family == NP_IPV4) {
-		t.ipv4.saddr = r->backend.v4;
-		t.ipv4.daddr = r->snat.v4;
-		t.ipv4.sport = r->backend_port;
-		t.ipv4.dport = port;
-		size = sizeof(t.ipv4);
-	} else {
-		addr_write(t.ipv6.saddr, &r->backend, NP_IPV6);
-		addr_write(t.ipv6.daddr, &r->snat, NP_IPV6);
-		t.ipv6.sport = r->backend_port;
-		t.ipv6.dport = port;
-		size = sizeof(t.ipv6);
-	}
 	if (r->tuple.protocol == IPPROTO_TCP)
 		sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
 	else
@@ -53,6 +59,31 @@ static __always_inline bool port_has_socket(np_ctx *ctx, const struct flow_reque
 		return false;
 	bpf_sk_release(sk);
 	return true;
+}
+
+static __always_inline bool port_has_connection(np_ctx *ctx, const struct flow_request *r,
+						__be16 port, int family)
+{
+	struct bpf_sock_tuple t = {};
+	__u32 size = sock_tuple(&t, &r->tuple.src, &r->backend, port, r->backend_port, family);
+
+	return conntrack_has(ctx, &t, size, r->tuple.protocol);
+}
+
+/*
+ * Is the source port taken by someone who has no flow here? Translated: by a socket of this host
+ * that talks to the backend from the same address. Any: by a connection of the client to the
+ * backend itself that the kernel carries. A BPF global function: it is called in a loop.
+ */
+__noinline int port_is_foreign(np_ctx *ctx, struct flow_request *r, __u32 port, __u32 family)
+{
+	if (!r)
+		return false;
+	if (family == NP_IPV4)
+		return (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, NP_IPV4)) ||
+		       (np.conntrack && port_has_connection(ctx, r, port, NP_IPV4));
+	return (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, NP_IPV6)) ||
+	       (np.conntrack && port_has_connection(ctx, r, port, NP_IPV6));
 }
 
 /* A port for try number i; the client's own first, where it may stay. */
@@ -67,7 +98,7 @@ static __always_inline __be16 port_candidate(const struct flow_request *r, __u32
 
 /* Find a source port under which the backend's side can name the flow. */
 static __always_inline int connect_port(np_ctx *ctx, struct np_flow *flow, __u32 number,
-					const struct flow_request *r, int family)
+					struct flow_request *r, int family)
 {
 	__u32 random = bpf_get_prandom_u32();
 	int i;
@@ -75,7 +106,7 @@ static __always_inline int connect_port(np_ctx *ctx, struct np_flow *flow, __u32
 	for (i = 0; i < FLOW_PORT_TRIES; i++) {
 		__be16 port = port_candidate(r, random, i);
 
-		if (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, family))
+		if (port_is_foreign(ctx, r, port, family))
 			continue;
 		if (!flow_name_backend_side(flow, number, r, port, family)) {
 			if (port != SPORT(r->tuple.ports) && !(r->flags & NP_FLOW_TRANSLATED))

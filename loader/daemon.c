@@ -300,6 +300,7 @@ static int start_network(struct daemon *d)
 		.links = d->links,
 		.file = d->switches,
 		.xdp = o->xdp,
+		.xdp_on_veth = o->xdp_given,
 		.mss = o->mss,
 		.clsact = o->clsact,
 	};

@@ -97,6 +97,13 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	};
 	struct manual *m;
 
+	/*
+	 * What native XDP sends out of a veth is lost unless its other end, which may be in anyone's
+	 * namespace, has an XDP program too (drivers/net/veth.c, veth_xdp_xmit). So it is not the
+	 * default there, as in clusters whose nodes are containers.
+	 */
+	if (w.xdp == ATTACH_XDP_NATIVE && i->link.veth && !ifs->options.xdp_on_veth)
+		w.xdp = ATTACH_XDP_GENERIC;
 	HASH_FIND_STR(ifs->manual, i->link.name, m);
 	if (!m)
 		return w;
@@ -139,7 +146,7 @@ static uint16_t mss_limit(const struct iface *i, uint32_t headers)
 static void write_entry(struct iface *i)
 {
 	uint8_t flags = (i->now.stats ? NP_IFACE_STATS : 0) |
-			(i->attached.xdp != ATTACH_XDP_OFF ? NP_IFACE_XDP : 0) |
+			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0);
 
 	i->entry->flags = flags;

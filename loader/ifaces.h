@@ -24,6 +24,7 @@ struct ifaces_options {
 	const char *links;    /* directory of pinned links */
 	const char *file;     /* where switches set by hand are kept; NULL: nowhere */
 	enum attach_xdp xdp;  /* for uplinks */
+	bool xdp_on_veth;     /* as asked for; else generic: see ifaces.c */
 	int mss;	      /* MSS_AUTO, MSS_OFF, or bytes */
 	bool clsact;	      /* never tcx */
 };

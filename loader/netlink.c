@@ -119,10 +119,24 @@ static void set_l2(struct netlink_link *link, uint16_t type)
 	}
 }
 
+static bool is_veth(const struct nlattr *link_info)
+{
+	const struct nlattr *attr;
+
+	if (!link_info)
+		return false;
+	mnl_attr_for_each_nested(attr, link_info) {
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND &&
+		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+			return !strcmp(mnl_attr_get_str(attr), "veth");
+	}
+	return false;
+}
+
 static void on_link(struct netlink *self, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attrs[IFLA_MASTER + 1] = {};
+	const struct nlattr *attrs[IFLA_LINKINFO + 1] = {};
 	struct netlink_link link = {};
 
 	/* A bridge tells of its ports by the same types: a port that leaves it is no lost link. */
@@ -137,6 +151,7 @@ static void on_link(struct netlink *self, const struct nlmsghdr *message)
 	link.master = (int)attr_u32(attrs[IFLA_MASTER]);
 	link.up = info->ifi_flags & IFF_UP;
 	link.loopback = info->ifi_flags & IFF_LOOPBACK;
+	link.veth = is_veth(attrs[IFLA_LINKINFO]);
 	set_l2(&link, info->ifi_type);
 	/* IPv4 routes through a device that goes down leave without a message of their own. */
 	if (message->nlmsg_type == RTM_DELLINK || (info->ifi_change & IFF_UP && !link.up))

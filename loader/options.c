@@ -133,6 +133,7 @@ static int set_xdp(struct options *o, const char *text, char *error, size_t size
 	for (i = ATTACH_XDP_OFF; i <= ATTACH_XDP_NATIVE; i++) {
 		if (!strcmp(text, attach_xdp_name(i))) {
 			o->xdp = i;
+			o->xdp_given = true;
 			return 0;
 		}
 	}
@@ -273,7 +274,7 @@ static const struct option_info {
 	  "interfaces of pods and tunnels (default: cali*,lxc*,veth*,cni*,flannel*,vxlan*,tunl*,wg*)" },
 	{ "uplinks", "PATTERNS", set_uplinks,
 	  "interfaces to outside; auto: those of the default routes (default: auto)" },
-	{ "xdp", "MODE", set_xdp, "on uplinks: native, generic or off (default: native)" },
+	{ "xdp", "MODE", set_xdp, "on uplinks: native, generic or off (default: native; generic on veth)" },
 	{ "mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)" },
 	{ "clsact", NULL, set_clsact, "attach tc programs by clsact even where tcx exists" },
 	{ "masquerade-all", NULL, set_masquerade_all, "translate the source of all service traffic" },

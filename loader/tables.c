@@ -229,12 +229,18 @@ static int open_config(struct tables *t)
 	return 0;
 }
 
-static bool kernel_has_function(const char *name)
+/* Is there a function of this name in the kernel, or in that module of it (NULL: none)? */
+static bool kernel_has_function(const char *name, const char *module)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	struct btf *kernel = btf__load_vmlinux_btf(), *btf = NULL;
+	bool has = kernel && btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
 
+	if (kernel && !has && module) {
+		btf = btf__load_module_btf(module, kernel);
+		has = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	}
 	btf__free(btf);
+	btf__free(kernel);
 	return has;
 }
 
@@ -299,6 +305,8 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 		s->flow_timeout[i] = flow_seconds[i] * hertz;
 	s->route_lifetime = hertz / 10;
 	s->direct_checksum = t->direct_checksum;
+	s->conntrack = kernel_has_function("bpf_skb_ct_lookup", "nf_conntrack") &&
+		       kernel_has_function("bpf_xdp_ct_lookup", "nf_conntrack");
 	choose_snat_ports(o, s);
 }
 
@@ -353,7 +361,7 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 		return -ENOMEM;
 	for (i = 0; i < TABLES; i++)
 		t->fd[i] = -1;
-	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx");
+	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
 	rc = open_tables(t, options->bpffs);
 	rc = rc ?: open_config(t);

@@ -414,6 +414,8 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	rc = adopt(p);
 	if (rc)
 		return rc;
+	/* What an earlier daemon gave back just before it died may be in a packet's hands. */
+	tables_synchronize();
 	*publisher = TAKE_PTR(p);
 	return 0;
 }

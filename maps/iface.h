@@ -22,7 +22,7 @@ enum np_lb {
 
 /* Bits of np_iface.flags. */
 #define NP_IFACE_STATS	  0x01 /* count every translated packet */
-#define NP_IFACE_XDP	  0x02 /* an XDP program is attached: a target for redirects */
+#define NP_IFACE_XDP_NATIVE 0x02 /* native XDP is attached: a target for its redirects */
 #define NP_IFACE_MSS_AUTO 0x04 /* clamp to the route's MTU too */
 #define NP_IFACE_POD	  0x08 /* by the local detector, what comes in here is from a pod */
 

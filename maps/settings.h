@@ -28,7 +28,8 @@ struct np_settings {
 	__u32 snat_port_count;
 
 	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
-	__u8 pad[7];
+	__u8 conntrack;	      /* the kernel's conntrack is loaded and can be asked (6.0) */
+	__u8 pad[6];
 };
 NP_STATIC_ASSERT(sizeof(struct np_settings) == 168);
 

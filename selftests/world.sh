@@ -390,7 +390,7 @@ world_nearpath() {
 	local node=$1
 	shift
 	start_daemon "$node" --zone "${WORLD_ZONE[$node]}" --ifaces 'cali*' \
-		--uplinks eth0,zlink --cluster-cidr "$WORLD_CLUSTER_CIDR" "$@"
+		--uplinks eth0,zlink --xdp native --cluster-cidr "$WORLD_CLUSTER_CIDR" "$@"
 }
 
 world_apply() {

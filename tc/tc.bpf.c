@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define np_ctx struct __sk_buff
+#define np_ct_lookup bpf_skb_ct_lookup
 
 #include "../datapath/connect.h"
 #include "../datapath/fragment.h"
@@ -117,20 +118,14 @@ __noinline int tc_clamp6(struct __sk_buff *skb, __u32 l2_len, __u32 limit, __u32
 	return clamp(skb, l2_len, limit, how, NP_IPV6);
 }
 
-/* A fragment: the first is remembered, in the others only addresses are rewritten. */
+/* A fragment other than the first: only addresses are rewritten. */
 static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
 {
 	struct packet p = {};
-	enum parse parse;
 	struct flow_hit hit;
 	struct tuple t;
 
-	if (l2_len > ETH_HLEN)
-		return 0;
-	parse = packet_parse(&p, skb, l2_len, family);
-	if (parse == PARSE_PORTS)
-		fragment_note(&p, hook, family);
-	if (parse != PARSE_FRAGMENT)
+	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_FRAGMENT)
 		return 0;
 	if (!fragment_ports(&p, hook, family))
 		return count(hook, NP_REASON_FRAGMENT_LOST);
@@ -235,6 +230,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	default:
 		return TODO_NOTHING;
 	}
+	if (p.fragment) /* the first: the others come with the tuple it has now */
+		fragment_note(&p, hook, family);
 	opens = hook == NP_HOOK_INGRESS && packet_opens(&p);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
 	if (hit.flow && opens && flow_superseded(hit.flow, p.tuple.protocol, now32(), family)) {
@@ -245,8 +242,6 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		if (opens)
 			return TODO_CONNECT;
 	}
-	if (p.fragment)
-		return TODO_FRAGMENT;
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
 
@@ -320,6 +315,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		if (made != CONNECT_FLOW)
 			break;
 	}
+	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
+		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)
 		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook) :
 				    tc_fragment6(skb, iface->l2_len, hook);

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define np_ctx struct xdp_md
+#define np_ct_lookup bpf_xdp_ct_lookup
 
 #include "../datapath/connect.h"
 #include "../datapath/iface.h"
@@ -55,15 +56,18 @@ static __always_inline __u8 packet_ttl(const struct packet *p, int family)
 				   ((struct ipv6hdr *)p->l3)->hop_limit;
 }
 
-/* May a packet leave by this device from here? Back where it came from, or where XDP is too. */
+/*
+ * May a packet leave by this device from here? Back where it came from; from generic XDP anywhere;
+ * from native XDP only where that is too, for other drivers drop such frames silently.
+ */
 static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 {
-	struct np_iface *iface;
+	struct np_iface *in = iface_find(ctx->ingress_ifindex), *out;
 
-	if (ifindex == ctx->ingress_ifindex)
+	if (ifindex == ctx->ingress_ifindex || (in && !(in->flags & NP_IFACE_XDP_NATIVE)))
 		return true;
-	iface = iface_find(ifindex);
-	return iface && iface->flags & NP_IFACE_XDP;
+	out = iface_find(ifindex);
+	return out && out->flags & NP_IFACE_XDP_NATIVE;
 }
 
 /*

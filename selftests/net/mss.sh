@@ -117,10 +117,10 @@ automatic() {
 	devs "eth0 zlink" xdp=native
 }
 
-# A route may be narrower than its device.
+# A route may be narrower than its device; when forwarding, the kernel heeds it only if locked.
 by_route() {
-	ns_ip node-a route change "${WORLD_POD_NET4[node-b]}.0/24" via 192.168.70.2 mtu 1300
-	ns_ip node-a -6 route change "${WORLD_POD_NET6[node-b]}:/64" via fd00:70::2 mtu 1300
+	ns_ip node-a route change "${WORLD_POD_NET4[node-b]}.0/24" via 192.168.70.2 mtu lock 1300
+	ns_ip node-a -6 route change "${WORLD_POD_NET6[node-b]}:/64" via fd00:70::2 mtu lock 1300
 	sees "auto: IPv4 by route" client-a server-b "${THERE[0]}:80" 1260 1260
 	sees "auto: IPv6 by route" client-a server-b "[${THERE[1]}]:80" 1240 1240
 	ns_ip node-a route change "${WORLD_POD_NET4[node-b]}.0/24" via 192.168.70.2

@@ -33,16 +33,21 @@ static const char *const state_external_local[] = {
 	NULL,
 };
 
-static const struct np_iface iface_drain = {
-	.lb = NP_LB_DRAIN, .flags = NP_IFACE_STATS | NP_IFACE_XDP, .l2_len = 14, .mtu = 1500};
+static const struct np_iface iface_drain = {.lb = NP_LB_DRAIN,
+					    .flags = NP_IFACE_STATS | NP_IFACE_XDP_NATIVE,
+					    .l2_len = 14,
+					    .mtu = 1500};
 static const struct np_iface iface_1400 = {.lb = NP_LB_ON,
-					   .flags = NP_IFACE_STATS | NP_IFACE_XDP,
+					   .flags = NP_IFACE_STATS | NP_IFACE_XDP_NATIVE,
 					   .l2_len = 14,
 					   .mtu = 1500,
 					   .mss4 = 1400,
 					   .mss6 = 1400};
 static const struct np_iface iface_quiet = {
-	.lb = NP_LB_ON, .flags = NP_IFACE_XDP, .l2_len = 14, .mtu = 1500};
+	.lb = NP_LB_ON, .flags = NP_IFACE_XDP_NATIVE, .l2_len = 14, .mtu = 1500};
+
+static const struct np_iface iface_generic = {
+	.lb = NP_LB_ON, .flags = NP_IFACE_STATS, .l2_len = 14, .mtu = 1500};
 
 static void second_without_xdp(void)
 {
@@ -80,10 +85,14 @@ static const struct test tests[] = {
 		   .moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_XDP_REDIRECT, 1}}},
 		  {AT_XDP, SENDS("second:8080", "snat:?0"), BACK, TO("vip:80", "client:40000"),
 		   COUNTS(XDP_TX)}}},
-	{"out of an interface without XDP: left to tc", state_second,
+	{"native XDP, out of an interface without: left to tc", state_second,
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), LEFT_NEW, .action = second_without_xdp},
 		  {INGRESS, OPENS("client:40000", "vip:80"),
 		   .out = {.src = "client:?0", .dst = "second:8080"}, HIT}}},
+	{"generic XDP: out of any interface", state_second, &iface_generic,
+	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), ACROSS, TO("snat:?0", "second:8080"),
+		   .moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_XDP_REDIRECT, 1}},
+		   .action = second_without_xdp}}},
 	{"the last TTL that may go on, and the first that may not", state_remote,
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80", .ttl = 2), BACK, .out.src = "snat:?0",
 		   .out.dst = "remote:8080", .out.ttl = 1, SENT_NEW},

@@ -172,8 +172,10 @@ static void forget_fragments(void)
 
 struct np_iface world_iface(void)
 {
-	return (struct np_iface){
-		.lb = NP_LB_ON, .flags = NP_IFACE_STATS | NP_IFACE_XDP, .l2_len = 14, .mtu = 1500};
+	return (struct np_iface){.lb = NP_LB_ON,
+				 .flags = NP_IFACE_STATS | NP_IFACE_XDP_NATIVE,
+				 .l2_len = 14,
+				 .mtu = 1500};
 }
 
 void world_reset(const char *const *state, const struct np_iface *iface)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Asking the kernel's conntrack whether a tuple is in use by a connection that nearpath knows
+ * nothing of. For new flows only, and only where conntrack is loaded. The includer defines
+ * np_ct_lookup as the function of its hook before.
+ */
+#ifndef NEARPATH_DATAPATH_CONNTRACK_H
+#define NEARPATH_DATAPATH_CONNTRACK_H
+
+#include "../maps/maps.bpf.h"
+#include "packet.h"
+
+/* include/net/netfilter/nf_conntrack_bpf.h: the first version, which later ones still take. */
+struct bpf_ct_opts___np {
+	__s32 netns_id;
+	__s32 error;
+	__u8 l4proto;
+	__u8 dir;
+	__u8 reserved[2];
+};
+
+/* What is read of an entry. */
+struct ip_ct_tcp {
+	__u8 state;
+} __attribute__((preserve_access_index));
+
+union nf_conntrack_proto {
+	struct ip_ct_tcp tcp;
+} __attribute__((preserve_access_index));
+
+struct nf_conn {
+	union nf_conntrack_proto proto;
+} __attribute__((preserve_access_index));
+
+/* include/uapi/linux/netfilter/nf_conntrack_tcp.h: later states are closing or closed. */
+#define CT_TCP_CLOSE_WAIT 5
+
+extern struct nf_conn *np_ct_lookup(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 t_size,
+				    struct bpf_ct_opts___np *opts, __u32 opts_size) __ksym __weak;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
+
+/* size: of the family's part of t. */
+static __always_inline bool conntrack_has(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
+					  __u32 protocol)
+{
+	struct bpf_ct_opts___np opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = protocol };
+	struct nf_conn *ct = np_ct_lookup(ctx, t, size, &opts, sizeof(opts));
+	bool live;
+
+	if (!ct)
+		return false;
+	live = protocol != IPPROTO_TCP || ct->proto.tcp.state <= CT_TCP_CLOSE_WAIT;
+	bpf_ct_release(ct);
+	return live;
+}
+
+#endif
