@@ -14,21 +14,26 @@
 #include "netns.h"
 #include "publish.h"
 
-#define V4(n)	   (htonl(0x0A600000 + (n))) /* 10.96.0.n */
-#define WEB	   "'clusterIP':'10.96.0.1','ports':[{'name':'http','port':80}]"
-#define IP(n)	   "'clusterIP':'10.96.0." n "','ports':[{'name':'http','port':80}]"
-#define EXTERNAL   ",'externalIPs':['192.0.2.1']"
-#define NODE_PORT  "'clusterIP':'10.96.0.1','type':'NodePort','ports':[{'name':'http','port':80,"  \
-		   "'nodePort':30080}]"
+#define V4(n)	 (htonl(0x0A600000 + (n))) /* 10.96.0.n */
+#define WEB	 "'clusterIP':'10.96.0.1','ports':[{'name':'http','port':80}]"
+#define IP(n)	 "'clusterIP':'10.96.0." n "','ports':[{'name':'http','port':80}]"
+#define EXTERNAL ",'externalIPs':['192.0.2.1']"
+#define NODE_PORT                                                                                  \
+	"'clusterIP':'10.96.0.1','type':'NodePort','ports':[{'name':'http','port':80,"             \
+	"'nodePort':30080}]"
 #define SIX	   "'clusterIP':'fd00:9::1','ports':[{'name':'http','port':80}]"
 #define DNS	   "'clusterIP':'10.96.0.1','ports':[{'name':'dns','port':53,'protocol':'UDP'}]"
 #define LOCAL(way) ",'" way "TrafficPolicy':'Local'"
 
-static const struct plan_node node = {.name = "n1", .zone = "a", .detector4 = true, .detector6 = true};
-static const struct tables_options roomy = {.max_flows = 64, .max_services = 1024,
-					    .max_slots = 4096, .max_backends = 1024};
-static const struct tables_options pinned = {.max_flows = 64, .max_services = 64, .max_slots = 256,
-					     .max_backends = 64, .bpffs = netns_bpffs};
+static const struct plan_node node = {
+	.name = "n1", .zone = "a", .detector4 = true, .detector6 = true};
+static const struct tables_options roomy = {
+	.max_flows = 64, .max_services = 1024, .max_slots = 4096, .max_backends = 1024};
+static const struct tables_options pinned = {.max_flows = 64,
+					     .max_services = 64,
+					     .max_slots = 256,
+					     .max_backends = 64,
+					     .bpffs = netns_bpffs};
 struct fixture {
 	const struct tables_options *options;
 	struct tables *t;
@@ -45,12 +50,26 @@ static inline int source(void *arg, uint8_t family, const union np_addr *dst, un
 	return f->source ? 0 : -ENETUNREACH;
 }
 
-static inline void open_all(struct fixture *f)
+/* Loading the programs takes long: tables without pins are opened once for tests in a row. */
+static struct tables *publish_tables;
+static const struct tables_options *publish_tables_of;
+
+static inline void open_tables(struct fixture *f)
 {
 	const char *why = "";
 
-	if (tables_open(f->options, &f->t, &why))
-		fail_msg("tables: %s", why);
+	if (f->options->bpffs || f->options != publish_tables_of) {
+		tables_close(&publish_tables);
+		if (tables_open(f->options, &publish_tables, &why))
+			fail_msg("tables: %s", why);
+	}
+	publish_tables_of = f->options;
+	f->t = publish_tables;
+}
+
+static inline void open_all(struct fixture *f)
+{
+	open_tables(f);
 	assert_int_equal(publisher_new(f->t, source, f, &f->p), 0);
 }
 
@@ -58,7 +77,6 @@ static inline void close_all(struct fixture *f)
 {
 	publisher_free(&f->p);
 	assert_null(f->p);
-	tables_close(&f->t);
 }
 
 static inline int set_up(void **state)
@@ -80,6 +98,12 @@ static inline int tear_down(void **state)
 	close_all(f);
 	if (f->options->bpffs)
 		assert_int_equal(tables_unpin(f->options->bpffs), 0);
+#define X(name, type) memset(f->t->name, 0, f->t->size[TABLE_##name] * sizeof(type));
+	X(frontends, struct np_bucket)
+	X(services, struct np_service)
+	X(slots, struct np_slots)
+	X(backends, struct np_backend)
+#undef X
 	free(f);
 	return 0;
 }
@@ -149,13 +173,14 @@ static inline struct made make(const char *key, const char *spec, const char *en
 }
 
 /* spec NULL removes. */
-static inline int publish(struct fixture *f, const char *key, const char *spec, const char *endpoints)
+static inline int publish(struct fixture *f, const char *key, const char *spec,
+			  const char *endpoints)
 {
 	_cleanup_made_ struct made made = make(key, spec, endpoints);
 
 	return publish_service(f->p, made.namespace, made.name, made.plans, made.count);
 }
-#define PUBLISH(...) assert_int_equal(publish(__VA_ARGS__), 0)
+#define PUBLISH(...)   assert_int_equal(publish(__VA_ARGS__), 0)
 #define REMOVE(f, key) assert_int_equal(publish(f, key, NULL, NULL), 0)
 
 /* As a program looks: two buckets by the hash, the tag, then the key of the version. */
@@ -168,7 +193,7 @@ static const struct np_service *find(const struct tables *t, int family, const u
 	for (int side = 0; side < 2; side++, at = np_hash_other_bucket(h.bucket, h.tag)) {
 		__u64 *bucket = t->frontends[at & (t->size[TABLE_frontends] - 1)].entry;
 
-		for (int i = 0; i < NP_FRONTEND_BUCKET; i++) {
+		for (int i = 0; i < NP_BUCKET; i++) {
 			const struct np_service *s = &t->services[(uint32_t)bucket[i]];
 
 			if (bucket[i] >> 32 == h.tag && !memcmp(&s->addr, addr, sizeof(*addr)) &&
@@ -199,8 +224,8 @@ static const struct np_backend *backend_of(struct fixture *f, const struct np_po
 	return &f->t->backends[number];
 }
 
-static inline void assert_policy(struct fixture *f, const struct plan *plan, const struct np_policy *has,
-			  const struct plan_policy *wanted)
+static inline void assert_policy(struct fixture *f, const struct plan *plan,
+				 const struct np_policy *has, const struct plan_policy *wanted)
 {
 	assert_int_equal(has->verdict, wanted->verdict);
 	assert_int_equal(has->snat, wanted->snat);
@@ -218,8 +243,8 @@ static inline void assert_policy(struct fixture *f, const struct plan *plan, con
 }
 
 /* Returns how many of its frontends are its own; all others must be another's, if shared is set. */
-static inline uint32_t check(struct fixture *f, const char *key, const char *spec, const char *endpoints,
-		      bool shared)
+static inline uint32_t check(struct fixture *f, const char *key, const char *spec,
+			     const char *endpoints, bool shared)
 {
 	_cleanup_made_ struct made made = make(key, spec, endpoints);
 	uint32_t own = 0;
@@ -247,7 +272,7 @@ static inline uint32_t check(struct fixture *f, const char *key, const char *spe
 static inline void assert_empty(struct fixture *f)
 {
 	for (uint32_t i = 0; i < f->t->size[TABLE_frontends]; i++)
-		for (int j = 0; j < NP_FRONTEND_BUCKET; j++)
+		for (int j = 0; j < NP_BUCKET; j++)
 			assert_int_equal(f->t->frontends[i].entry[j], 0);
 	for (uint32_t i = 0; i < f->t->size[TABLE_backends]; i++)
 		assert_int_equal(f->t->backends[i].flags, 0);

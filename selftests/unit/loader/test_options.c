@@ -220,8 +220,8 @@ static void of_each_family_the_first_cidr_counts(void **state)
 }
 
 #define LONG_NAME                                                                                  \
-	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"   \
-	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"   \
+	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" \
+	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" \
 	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 
 #define CIDRS "10.1.0.0/16,fd00:1::/48"
@@ -343,10 +343,11 @@ static void printed(const char *word, char *text, size_t size)
 static void help_tells_of_every_option(void **state)
 {
 	static const char *const names[] = {
-		"node-name", "zone",	"socket",	"socket-group",	  "bpffs",
-		"state-dir", "max-flows", "max-services", "max-backends",	  "max-slots",
-		"ifaces",    "uplinks", "xdp",		"mss",		  "clsact",
-		"cleanup",   "snat-ports", "cluster-cidr", "masquerade-all", "version",
+		"node-name",	"zone",		"socket",	  "socket-group",
+		"bpffs",	"state-dir",	"max-flows",	  "max-services",
+		"max-backends", "max-slots",	"ifaces",	  "uplinks",
+		"xdp",		"mss",		"clsact",	  "cleanup",
+		"snat-ports",	"cluster-cidr", "masquerade-all", "version",
 	};
 	char text[8192], option[64];
 

@@ -157,7 +157,8 @@ static void runs_that_are_given_back_join_again(void **state)
 	}
 }
 
-/* Every second run of 8 is free: no 16 fit, but all of the 8s do, and nothing else is handed out. */
+/* Every second run of 8 is free: no 16 fit, but all of the 8s do, and nothing else is handed out.
+ */
 static void holes_are_filled_exactly(void **state)
 {
 	struct slots *s = *state;
@@ -203,8 +204,9 @@ static void a_run_that_is_not_free_cannot_be_taken(void **state)
 		uint32_t first;
 		uint32_t count;
 	} busy[] = {
-		{64, 8}, {64, 1}, {71, 1}, {64, 16}, {0, SIZE},		  /* taken, in part or whole */
-		{1, 2},	 {4, 8},  {2, 3},				  /* no run begins there */
+		{64, 8},   {64, 1},	   {71, 1},	    {64, 16},
+		{0, SIZE},			   /* taken, in part or whole */
+		{1, 2},	   {4, 8},	   {2, 3}, /* no run begins there */
 		{SIZE, 1}, {SIZE + 64, 1}, {UINT32_MAX, 1}, {1U << 31, 1}, /* outside */
 	};
 	struct slots *s = *state;

@@ -1,0 +1,168 @@
+#!/bin/bash
+# SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+# One client port and one backend, met in every way at once: through two services, through a
+# service and directly, in either order, after a reset. Both conversations live and neither gets
+# the other's packets.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$NP_SELFTESTS/world.sh"
+
+WORLD_DELAY_MS=1
+HOLD=(--keep --seconds 1.5 --interval-us 10000 --timeout-ms 1000)
+
+declare -A NUMBER=([one]=1 [two]=2 [three]=3)
+
+# service NAME PROTOCOL: all of them have server-b as the only endpoint.
+service() {
+	local n=${NUMBER[$1]} third=0 protocol=$2
+	[[ $protocol == TCP ]] || third=1
+	world_service "$1-${protocol,,}" collide "10.96.$third.$n,fd00:96::$third:$n" 80 \
+		"$((30080 + n))" "$protocol"
+	WORLD_PROTOCOL=$protocol world_slice "$1-${protocol,,}" collide "$WORLD_PORT" server-b
+}
+
+# to FAMILY NAME [PROTOCOL]: where a service is, or server-b itself if NAME is "direct".
+to() {
+	local n=${NUMBER[$2]:-} third=0
+	[[ ${3:-TCP} == TCP ]] || third=1
+	case $1-$2 in
+	4-direct) echo "${WORLD_POD_IP4[server-b]}:$WORLD_PORT" ;;
+	6-direct) echo "[${WORLD_POD_IP6[server-b]}]:$WORLD_PORT" ;;
+	4-*) echo "10.96.$third.$n:80" ;;
+	6-*) echo "[fd00:96::$third:$n]:80" ;;
+	esac
+}
+
+# from FAMILY PORT: client-a with this port.
+from() {
+	if [[ $1 == 4 ]]; then
+		echo "${WORLD_POD_IP4[client-a]}:$2"
+	else
+		echo "[${WORLD_POD_IP6[client-a]}]:$2"
+	fi
+}
+
+# hold FAMILY NAME PORT [OPTIONS]: a conversation from client-a that goes on for a while.
+hold() {
+	local family=$1 name=$2 port=$3
+	shift 3
+	world_load_start "$name" client-a --connect "$(to "$family" "$name" "${PROTOCOL:-TCP}")" \
+		--source "$(from "$family" "$port")" "${HOLD[@]}" "$@"
+	wait_for holds "$family" "$name" "$port" || true
+}
+
+# Its socket has been connected; netload prints nothing before its end.
+holds() {
+	local peer
+	peer=$(to "$1" "$2" "${PROTOCOL:-TCP}")
+	[[ -n $(in_ns client-a ss -Htun state established dst "$peer" sport = :"$3") ]]
+}
+
+# held WHAT NAME...: they ended well, after having talked all the time.
+held() {
+	local what=$1 name
+	shift
+	for name in "$@"; do
+		world_load_end "$name" || true
+		check_equal "$what: \"$name\" failed" "0" \
+			"$(world_result "$name" failed)$(world_names "$name" errors | sed 's/^/ /')"
+		check "$what: \"$name\" talked all the time" \
+			test "$(world_result "$name" messages)" -ge 50
+		check_equal "$what: \"$name\" reached" "server-b 1" \
+			"$(world_names "$name" servers)"
+	done
+}
+
+two_services() {
+	local f=$1 moved
+	moved=$(counter_of node-a ingress port_moved)
+	hold "$f" one 41001
+	hold "$f" two 41001
+	hold "$f" three 41001
+	held "IPv$f, three services from one port" one two three
+	check_equal "IPv$f, three services from one port: two were given another" \
+		"$((moved + 2))" "$(counter_of node-a ingress port_moved)"
+}
+
+two_services_udp() {
+	local f=$1
+	PROTOCOL=UDP hold "$f" one 41002 --udp
+	PROTOCOL=UDP hold "$f" two 41002 --udp
+	held "IPv$f UDP, two services from one port" one two
+}
+
+# From outside, where the source is translated anyway.
+two_node_ports() {
+	local n from
+	for n in 1 2 3; do
+		from=$WORLD_OUTSIDE_IP4:41003
+		world_load_start "port-$n" outside --source "$from" "${HOLD[@]}" \
+			--connect "${WORLD_NODE_IP4[node-a]}:$((30080 + n))"
+	done
+	held "three NodePorts from one port" port-1 port-2 port-3
+}
+
+# A reset ends a flow at once: the next one with this port is nobody's but its own.
+after_reset() {
+	local f=$1 i name failed=0
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		for name in one direct two direct; do
+			world_load reset client-a --connect "$(to "$f" "$name")" --linger0 \
+				--source "$(from "$f" 41004)" --timeout-ms 900 ||
+				failed=$((failed + 1))
+		done
+	done
+	check_equal "IPv$f, one port again and again, each ended by a reset: failed" 0 "$failed"
+	world_load again client-a --connect "$(to "$f" one)" --source "$(from "$f" 41005)" \
+		--linger0 --count 200 --timeout-ms 900 || true
+	check_equal "IPv$f, 200 connections to one service from one port: failed" 0 \
+		"$(world_result again failed)"
+}
+
+direct_beside_service() {
+	local f=$1
+	hold "$f" one 41006
+	hold "$f" direct 41006
+	held "IPv$f, direct beside a service" one direct
+	world_load after client-a --connect "$(to "$f" one)" --source "$(from "$f" 41007)" \
+		--linger0 || true
+	hold "$f" direct 41007
+	held "IPv$f, direct after a service" direct
+}
+
+service_beside_direct() {
+	local f=$1
+	hold "$f" direct 41008
+	hold "$f" one 41008
+	held "IPv$f, a service beside a direct connection" direct one
+}
+
+# What the collisions left behind does not hinder others.
+afterwards() {
+	world_reach "afterwards, all is well" client-a server-b "${WORLD_POD_IP4[client-a]}" \
+		--connect "$(to 4 one)" --count 100 --concurrency 10 --linger0
+}
+
+main() {
+	local name f
+	np_init
+	world_build
+	for name in one two three; do
+		service "$name" TCP
+		service "$name" UDP
+	done
+	world_nearpath node-a
+	world_apply node-a
+	for f in 4 6; do
+		two_services "$f"
+		two_services_udp "$f"
+		after_reset "$f"
+		direct_beside_service "$f"
+		service_beside_direct "$f"
+	done
+	two_node_ports
+	afterwards
+	finish
+}
+
+main "$@"
