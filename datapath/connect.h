@@ -15,13 +15,15 @@
 enum connect {
 	CONNECT_PASS,	/* no service, or left to the kernel */
 	CONNECT_FLOW,	/* there is a flow now: look again */
+	CONNECT_AGAIN,	/* another CPU is making it: the same, and drop if there is none yet */
 	CONNECT_REJECT, /* refused, to be answered */
 	CONNECT_DROP,
 };
 
 static __always_inline enum connect connect_drop(__u32 hook, enum np_reason reason)
 {
-	count(hook, reason);
+	if (hook != NP_HOOK_XDP) /* there it passes, and tc will do and count it */
+		count(hook, reason);
 	return CONNECT_DROP;
 }
 
@@ -147,7 +149,7 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 		if (rc == -ENOSPC)
 			return connect_drop(r->hook, NP_REASON_FLOWS_FULL);
 		count(r->hook, NP_REASON_RACE_LOST);
-		return CONNECT_FLOW;
+		return CONNECT_AGAIN;
 	}
 	__sync_fetch_and_add(&flow->seq, 1);
 	return CONNECT_FLOW;
@@ -253,6 +255,7 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) :
 						   flow_record(number, NP_IPV6);
+	int rc;
 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
 		return CONNECT_PASS;
@@ -268,7 +271,8 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	r->flags = flow->flags & NP_FLOW_REMOTE;
 	r->snat = r->tuple.src;
 	r->move_port = true;
-	return flow_create(ctx, r, family) == CONNECT_FLOW ? CONNECT_FLOW : CONNECT_PASS;
+	rc = flow_create(ctx, r, family);
+	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
 }
 
 /*

@@ -10,6 +10,8 @@
 #include "bucket.h"
 #include "packet.h"
 
+#define FLOW_AHEAD 0x10000U /* ticks: minutes, far less than the wrap */
+
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)
 
 static __always_inline __u32 entry_name(__u64 entry)
@@ -221,9 +223,17 @@ static __always_inline bool flow_unchanged(const struct flow_hit *hit, __u64 rea
 	return *(volatile __u32 *)((void *)hit->flow + read) == hit->seq;
 }
 
+/* Ticks since the last packet. Another CPU may have stored a tick that this one has not read yet. */
+static __always_inline __u32 flow_age(const struct np_flow *flow, __u32 now)
+{
+	__u32 age = now - *(volatile __u32 *)&flow->seen;
+
+	return age < -FLOW_AHEAD ? age : 0;
+}
+
 static __always_inline bool flow_expired(const struct np_flow *flow, __u32 now)
 {
-	return now - flow->seen > np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
+	return flow_age(flow, now) > np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
 }
 
 /* The tuple after the rewrite this name calls for; both rewrites at once if all is set (XDP). */
@@ -270,7 +280,10 @@ static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, 
 	if (flags & TCP_FIN) {
 		f->flags |= fin;
 		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
-		f->state = (f->flags & both) == both ? NP_FLOW_TCP_CLOSED : NP_FLOW_TCP_HALF_CLOSED;
+		if ((f->flags & both) == both)
+			f->state = NP_FLOW_TCP_CLOSED;
+		else if (f->state != NP_FLOW_TCP_CLOSED) /* a FIN that crossed a RST */
+			f->state = NP_FLOW_TCP_HALF_CLOSED;
 		return;
 	}
 	if (f->state == NP_FLOW_TCP_NEW && !from_client) {

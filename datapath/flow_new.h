@@ -108,6 +108,20 @@ static __always_inline bool name_is_stale(__u64 entry, __u32 at, int family)
 	return flow && flow->index[entry_name(entry)] != at + 1;
 }
 
+/*
+ * May a new flow have this name of an old one? If the old one is over; and the names with a chosen
+ * port also if it was not answered for a while, or a SYN flood at one backend would hold all ports.
+ */
+static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 name, __u32 now)
+{
+	__u32 timeout = np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
+
+	if (flow->state == NP_FLOW_TCP_CLOSED || flow_age(flow, now) > timeout)
+		return true;
+	return name != NP_NAME_FORWARD && flow->state == NP_FLOW_TCP_NEW &&
+	       flow_age(flow, now) > timeout / 16;
+}
+
 static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, int family)
 {
 	__u32 number = entry_record(entry), seq;
@@ -118,7 +132,7 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, 
 	seq = *(volatile __u32 *)&flow->seq;
 	if (seq & 1)
 		return -EBUSY;
-	if (flow->state != NP_FLOW_TCP_CLOSED && !flow_expired(flow, now32()))
+	if (!flow_gives_way(flow, name, now32()))
 		return -EEXIST;
 	return end_flow(number, seq, family);
 }
@@ -232,7 +246,7 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 
 	if (flow_expired(flow, now))
 		return 0;
-	return rank << 32 | (__u32)~(now - flow->seen);
+	return rank << 32 | (__u32)~flow_age(flow, now);
 }
 
 static __always_inline __u32 claim(__u32 hook, int family)
@@ -274,6 +288,11 @@ static __always_inline __u32 claim(__u32 hook, int family)
 	flow = flow_record(best, family);
 	if (!flow || __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
 		return 0;
+	/* Answered since it was judged: leave it. */
+	if (flow_worth(flow, now) >= (__u64)RANK_LIVE << 32) {
+		__sync_fetch_and_add(&flow->seq, -1);
+		return 0;
+	}
 	if (least >> 32)
 		count(hook, NP_REASON_EVICTED);
 	flow_unname(best, family);

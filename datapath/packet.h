@@ -240,6 +240,8 @@ __noinline int ipv6_walk(np_ctx *ctx, __u32 l2_len, struct ipv6_walk *walk)
 		if (!walk->first)
 			break;
 	}
+	if (at > IPV6_EXT_MASK)
+		return PARSE_OTHER;
 	walk->offset = at;
 	walk->protocol = next;
 	return PARSE_PORTS;

@@ -35,18 +35,28 @@ static __always_inline enum checksum skb_checksum(struct __sk_buff *skb)
 	return skb_ip_summed(skb) == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE;
 }
 
+/*
+ * By how much the sum of all bytes from the IP header on changes with the rewrite, for
+ * CHECKSUM_COMPLETE. The IPv4 header makes up for its own change by its checksum. Ports and
+ * transport checksum change by minus what the addresses do, if there is a transport checksum.
+ */
+static __always_inline __u64 bytes_diff(const struct packet *p, const struct tuple *to, __u64 addr,
+					int family)
+{
+	if (p->tuple.protocol == IPPROTO_UDP && !*p->check)
+		return sum_diff(p->tuple.ports, to->ports) + (family == NP_IPV6 ? addr : 0);
+	return family == NP_IPV6 ? 0 : (__u16)~sum_fold(addr);
+}
+
 static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet *p,
 					   const struct tuple *to, int family)
 {
 	__u32 summed = skb_ip_summed(skb);
 
+	if (summed == SKB_CHECKSUM_COMPLETE)
+		bpf_csum_update(skb, sum_fold(bytes_diff(p, to, tuple_diff_addr(&p->tuple, to, family),
+							 family)));
 	rewrite(p, to, summed == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE, family);
-	/*
-	 * The device summed all bytes. Those of the IPv4 header and of ports plus checksum changed
-	 * by minus what the addresses did; in IPv6 addresses and checksum cancel out.
-	 */
-	if (family == NP_IPV4 && summed == SKB_CHECKSUM_COMPLETE)
-		bpf_csum_update(skb, (__u16)~sum_fold(tuple_diff_addr(&p->tuple, to, family)));
 }
 
 /* l3: offset of the IP header. */

@@ -37,7 +37,7 @@
 enum todo {
 	TODO_NOTHING,
 	TODO_CLAMP,    /* a SYN: look at its MSS */
-	TODO_CONNECT,  /* opens a connection and has no flow */
+	TODO_CONNECT,  /* opens a connection and has no flow: the request is set */
 	TODO_PULL,     /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
@@ -124,6 +124,7 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	struct packet p = {};
 	struct flow_hit hit;
 	struct tuple t;
+	__u64 diff;
 
 	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_FRAGMENT)
 		return 0;
@@ -134,8 +135,12 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	if (!hit.flow)
 		return 0;
 	t = flow_translate(hit.flow, hit.name, &p.tuple, false, family);
-	if (flow_unchanged(&hit, t.src.v4 + t.dst.v4))
-		rewrite_l3(p.l3, &t, tuple_diff_addr(&p.tuple, &t, family), family);
+	diff = tuple_diff_addr(&p.tuple, &t, family);
+	if (!flow_unchanged(&hit, t.src.v4 + t.dst.v4))
+		return 0;
+	rewrite_l3(p.l3, &t, diff, family);
+	if (family == NP_IPV6 && np.direct_checksum && skb_ip_summed(skb) == SKB_CHECKSUM_COMPLETE)
+		bpf_csum_update(skb, sum_fold(diff));
 	return 0;
 }
 
@@ -170,26 +175,6 @@ __noinline int tc_icmp6(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 	return icmp(skb, l2_len, hook, NP_IPV6);
 }
 
-/* Read the tuple alone: false if there is none. */
-__noinline int tc_tuple(struct __sk_buff *skb, __u32 l2_len, struct tuple *t)
-{
-	int family = skb->protocol == bpf_htons(ETH_P_IP) ? NP_IPV4 : NP_IPV6;
-	struct packet p = {};
-
-	if (!t || l2_len > ETH_HLEN)
-		return false;
-	if (family == NP_IPV4) {
-		if (packet_parse(&p, skb, l2_len, NP_IPV4) != PARSE_PORTS)
-			return false;
-		*t = tuple_whole(&p.tuple, NP_IPV4);
-		return true;
-	}
-	if (packet_parse(&p, skb, l2_len, NP_IPV6) != PARSE_PORTS)
-		return false;
-	*t = tuple_whole(&p.tuple, NP_IPV6);
-	return true;
-}
-
 /* Rewrite a packet of a flow; false if the flow ended meanwhile. */
 static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 				      const struct flow_hit *hit, const struct np_iface *iface,
@@ -210,8 +195,8 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 }
 
 /* The fast path: a packet of a flow is rewritten; all else is for the caller. An enum todo. */
-static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
-				  int family)
+static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
+				  struct flow_request *r, __u32 hook, int family)
 {
 	struct packet p = {};
 	struct flow_hit hit;
@@ -238,39 +223,39 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		flow_end(hit.number, hit.seq, family);
 		hit.flow = NULL;
 	}
-	if (!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) {
-		if (opens)
-			return TODO_CONNECT;
+	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens) {
+		*r = (struct flow_request){ .tuple = tuple_whole(&p.tuple, family), .hook = hook };
+		return TODO_CONNECT;
 	}
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
 
-__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
 {
-	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface && r ? handle(skb, iface, r, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
 {
-	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface && r ? handle(skb, iface, r, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
 {
-	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface && r ? handle(skb, iface, r, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
 {
-	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface && r ? handle(skb, iface, r, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-static __always_inline int tc_fast(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
-				   int family)
+static __always_inline int tc_fast(struct __sk_buff *skb, struct np_iface *iface,
+				   struct flow_request *r, __u32 hook, int family)
 {
 	if (hook == NP_HOOK_INGRESS)
-		return family == NP_IPV4 ? tc_ingress4(skb, iface) : tc_ingress6(skb, iface);
-	return family == NP_IPV4 ? tc_egress4(skb, iface) : tc_egress6(skb, iface);
+		return family == NP_IPV4 ? tc_ingress4(skb, iface, r) : tc_ingress6(skb, iface, r);
+	return family == NP_IPV4 ? tc_egress4(skb, iface, r) : tc_egress6(skb, iface, r);
 }
 
 static __always_inline void tc_clamp_to_iface(struct __sk_buff *skb, const struct np_iface *iface,
@@ -296,7 +281,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TC_PASSES; i++) {
-		todo = tc_fast(skb, iface, hook, family);
+		todo = tc_fast(skb, iface, r, hook, family);
 		if (todo == TODO_NOTHING)
 			return TC_NEXT;
 		if (todo == TODO_PULL) {
@@ -304,15 +289,14 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 				return TC_NEXT;
 			continue;
 		}
-		if (todo != TODO_CONNECT || made == CONNECT_FLOW)
+		if (todo != TODO_CONNECT)
 			break;
-		*r = (struct flow_request){ .hook = hook };
-		if (!tc_tuple(skb, iface->l2_len, &r->tuple))
-			return TC_NEXT;
+		if (made != CONNECT_PASS) /* its flow is gone again, or not yet there */
+			return TC_ACT_SHOT;
 		made = connect(skb, r, iface, family);
 		if (made == CONNECT_DROP || made == CONNECT_REJECT)
 			return TC_ACT_SHOT;
-		if (made != CONNECT_FLOW)
+		if (made == CONNECT_PASS)
 			break;
 	}
 	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)

@@ -274,7 +274,8 @@ static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struc
 
 	if (todo == TODO_CONNECT) {
 		/* What is refused or not a service's is left to tc, which answers it. */
-		if (connect(ctx, &out->request, iface, family) != CONNECT_FLOW)
+		todo = connect(ctx, &out->request, iface, family);
+		if (todo != CONNECT_FLOW && todo != CONNECT_AGAIN)
 			return XDP_PASS;
 		todo = fast(ctx, out, family);
 	}
