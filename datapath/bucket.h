@@ -9,8 +9,7 @@
  * The entry with the tag, or 0; several: more than one has it. Without branches: eight of them
  * would make the verifier follow hundreds of paths into whatever comes after.
  */
-static __always_inline __u64 bucket_match(const struct np_bucket *bucket, __u32 tag,
-					  bool *several)
+static __always_inline __u64 bucket_match(const struct np_bucket *bucket, __u32 tag, bool *several)
 {
 	__u64 found = 0, matches = 0;
 	int i;

@@ -253,8 +253,8 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	struct tuple reply = tuple_reverse(&r->tuple);
 	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
 	__u32 number = entry_record(entry), seq;
-	struct np_flow *flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) :
-						   flow_record(number, NP_IPV6);
+	struct np_flow *flow =
+		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
 	int rc;
 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)

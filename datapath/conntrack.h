@@ -43,7 +43,7 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 static __always_inline bool conntrack_has(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
 					  __u32 protocol)
 {
-	struct bpf_ct_opts___np opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = protocol };
+	struct bpf_ct_opts___np opts = {.netns_id = BPF_F_CURRENT_NETNS, .l4proto = protocol};
 	struct nf_conn *ct = np_ct_lookup(ctx, t, size, &opts, sizeof(opts));
 	bool live;
 

@@ -5,7 +5,8 @@
 
 #include "../maps/maps.bpf.h"
 
-/* hook: enum np_hook; reason: enum np_reason. Not inlined: it is rare, and called from everywhere. */
+/* hook: enum np_hook; reason: enum np_reason. Not inlined: it is rare, and called from everywhere.
+ */
 __noinline int count(__u32 hook, __u32 reason)
 {
 	__u32 cpu = bpf_get_smp_processor_id();

@@ -100,7 +100,7 @@ static __always_inline bool flow_has_name(struct np_flow *f, __u32 name, const s
 static __always_inline struct flow_hit flow_check(__u64 entry, const struct tuple *t, __u32 space,
 						  int family)
 {
-	struct flow_hit hit = { .number = entry_record(entry) };
+	struct flow_hit hit = {.number = entry_record(entry)};
 	struct np_flow *f;
 
 	/* Told from the hook, so that the verifier sees two names and not four. */
@@ -119,8 +119,8 @@ static __always_inline struct flow_hit flow_check(__u64 entry, const struct tupl
 
 static __always_inline __u64 search(const struct tuple *t, __u32 space, int family)
 {
-	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
-					 t->protocol, space);
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	struct np_bucket *bucket;
 	bool several;
 	int i, side;
@@ -147,18 +147,18 @@ static __always_inline __u64 search(const struct tuple *t, __u32 space, int fami
 }
 
 /*
- * The exact search, which flow_find() leaves rare cases to: the index entry by which a live flow knows the tuple,
- * or 0. t is whole. A BPF global function: verified once.
+ * The exact search, which flow_find() leaves rare cases to: the index entry by which a live flow
+ * knows the tuple, or 0. t is whole. A BPF global function: verified once.
  */
 __noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
 {
 	if (!t)
 		return 0;
 	if (family == NP_IPV4)
-		return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV4) :
-						  search(t, NP_HASH_EGRESS, NP_IPV4);
-	return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV6) :
-					  search(t, NP_HASH_EGRESS, NP_IPV6);
+		return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV4)
+						: search(t, NP_HASH_EGRESS, NP_IPV4);
+	return space == NP_HASH_INGRESS ? search(t, NP_HASH_INGRESS, NP_IPV6)
+					: search(t, NP_HASH_EGRESS, NP_IPV6);
 }
 
 /*
@@ -168,8 +168,8 @@ __noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
 static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
 						 struct tuple *scratch)
 {
-	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
-					 t->protocol, space);
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	struct flow_hit hit = {};
 	bool several;
 	__u64 entry;
@@ -202,7 +202,7 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 space, int family)
 {
 	__u64 entry = flow_search(t, space, family);
-	struct flow_hit hit = { .number = entry_record(entry), .name = entry_name(entry) };
+	struct flow_hit hit = {.number = entry_record(entry), .name = entry_name(entry)};
 
 	if (!entry)
 		return hit;
@@ -223,7 +223,8 @@ static __always_inline bool flow_unchanged(const struct flow_hit *hit, __u64 rea
 	return *(volatile __u32 *)((void *)hit->flow + read) == hit->seq;
 }
 
-/* Ticks since the last packet. Another CPU may have stored a tick that this one has not read yet. */
+/* Ticks since the last packet. Another CPU may have stored a tick that this one has not read yet.
+ */
 static __always_inline __u32 flow_age(const struct np_flow *flow, __u32 now)
 {
 	__u32 age = now - *(volatile __u32 *)&flow->seen;

@@ -15,9 +15,9 @@
 #include "flow.h"
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
-#define FLOW_PROBES	  32
-#define FLOW_PORT_TRIES	  16
-#define FLOW_CLAIM_TRIES  4
+#define FLOW_PROBES	 32
+#define FLOW_PORT_TRIES	 16
+#define FLOW_CLAIM_TRIES 4
 
 /* What a new flow is to be. */
 struct flow_request {
@@ -27,7 +27,7 @@ struct flow_request {
 	__u32 backend_number;
 	__u32 service;
 	__be16 backend_port;
-	__u16 flags; /* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
+	__u16 flags;	/* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
 	bool move_port; /* do not keep the client's port */
 	__u8 hook;
 };
@@ -140,8 +140,8 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, 
 /* Is the name taken by another flow? One that is over is ended and does not count. */
 __noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 name, __u32 family)
 {
-	return family == NP_IPV4 ? name_taken(t, entry, name, NP_IPV4) :
-				   name_taken(t, entry, name, NP_IPV6);
+	return family == NP_IPV4 ? name_taken(t, entry, name, NP_IPV4)
+				 : name_taken(t, entry, name, NP_IPV6);
 }
 
 /* Position plus one of the i-th candidate place of a hash, and the entry there. */
@@ -209,8 +209,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 		return -EINVAL;
 	flow->index[name & (NP_NAMES - 1)] = place;
 	entry = (__u64)h.tag << 32 | name_entry(name, number);
-	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_BUCKET], old, entry) ==
-	    old)
+	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_BUCKET], old, entry) == old)
 		return 0;
 	flow->index[name & (NP_NAMES - 1)] = 0;
 	return -EBUSY;
@@ -222,8 +221,8 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
  */
 __noinline int flow_name_insert(struct tuple *t, __u32 name, __u32 number, __u32 family)
 {
-	return family == NP_IPV4 ? name_insert(t, name, number, NP_IPV4) :
-				   name_insert(t, name, number, NP_IPV6);
+	return family == NP_IPV4 ? name_insert(t, name, number, NP_IPV4)
+				 : name_insert(t, name, number, NP_IPV6);
 }
 
 /*
@@ -233,10 +232,14 @@ __noinline int flow_name_insert(struct tuple *t, __u32 name, __u32 number, __u32
 #define RANK_LIVE 4
 
 const volatile __u8 np_flow_rank[NP_FLOW_STATES] = {
-	[NP_FLOW_FREE] = 0,	 [NP_FLOW_TCP_CLOSED] = 1,
-	[NP_FLOW_TCP_NEW] = 2,	 [NP_FLOW_UDP_NEW] = 2,
-	[NP_FLOW_UDP_OPEN] = 3,	 [NP_FLOW_TCP_OPEN] = RANK_LIVE,
-	[NP_FLOW_TCP_HALF_CLOSED] = RANK_LIVE, [NP_FLOW_SCTP_OPEN] = RANK_LIVE,
+	[NP_FLOW_FREE] = 0,
+	[NP_FLOW_TCP_CLOSED] = 1,
+	[NP_FLOW_TCP_NEW] = 2,
+	[NP_FLOW_UDP_NEW] = 2,
+	[NP_FLOW_UDP_OPEN] = 3,
+	[NP_FLOW_TCP_OPEN] = RANK_LIVE,
+	[NP_FLOW_TCP_HALF_CLOSED] = RANK_LIVE,
+	[NP_FLOW_SCTP_OPEN] = RANK_LIVE,
 };
 
 /* Rank in the upper half; below it, the longer idle the smaller. */
@@ -309,7 +312,8 @@ __noinline __u32 flow_claim(__u32 hook, __u32 family)
 }
 
 /* Fill a claimed record with all but its source port and names. */
-static __always_inline void flow_fill(struct np_flow *flow, const struct flow_request *r, int family)
+static __always_inline void flow_fill(struct np_flow *flow, const struct flow_request *r,
+				      int family)
 {
 	flow->protocol = r->tuple.protocol;
 	flow->state = r->tuple.protocol == IPPROTO_TCP ? NP_FLOW_TCP_NEW : NP_FLOW_UDP_NEW;
@@ -331,7 +335,7 @@ static __always_inline int flow_name_backend_side(struct np_flow *flow, __u32 nu
 						  const struct flow_request *r, __be16 port,
 						  int family)
 {
-	struct tuple t = { .protocol = r->tuple.protocol, .src = r->backend, .dst = r->tuple.src };
+	struct tuple t = {.protocol = r->tuple.protocol, .src = r->backend, .dst = r->tuple.src};
 	int rc;
 
 	flow->port[NP_SNAT] = port;

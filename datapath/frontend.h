@@ -120,9 +120,8 @@ static __always_inline bool prefix_has(const struct np_prefix *prefix, const uni
 #define DETECT_BY_IFACE	 2
 
 /* Which class of client a new connection comes from (kube-proxy: the local detector, srcLocal). */
-static __always_inline enum np_class client_class(const struct np_service *service,
-						  struct tuple *t, __u32 iface_flags,
-						  __u32 family)
+static __always_inline enum np_class client_class(const struct np_service *service, struct tuple *t,
+						  __u32 iface_flags, __u32 family)
 {
 	__u32 zero = 0;
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);

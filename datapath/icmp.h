@@ -27,8 +27,8 @@ struct icmp_header {
 /* An error message and the packet it quotes, as far as it must be there: 8 bytes of transport. */
 struct icmp_error {
 	__sum16 *check;
-	void *l3;	     /* the quoted packet */
-	__u32 *ports;	     /* its ports */
+	void *l3;     /* the quoted packet */
+	__u32 *ports; /* its ports */
 	struct tuple quoted;
 };
 

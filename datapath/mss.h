@@ -10,10 +10,10 @@
 #include "packet.h"
 #include "rewrite.h"
 
-#define TCP_OPT_END  0
-#define TCP_OPT_NOP  1
-#define TCP_OPT_MSS  2
-#define TCP_OPTS_MAX 40
+#define TCP_OPT_END    0
+#define TCP_OPT_NOP    1
+#define TCP_OPT_MSS    2
+#define TCP_OPTS_MAX   40
 #define TCP_HEADER_MAX 64 /* 60, to the next power of two */
 
 /*
@@ -31,7 +31,8 @@ static __always_inline bool mss_lower(void *l4, void *end, __u16 limit, enum che
 	for (i = 0; i < TCP_OPTS_MAX; i++) {
 		__u8 *option, step = 1;
 
-		at &= TCP_HEADER_MAX - 1; /* one range for every turn: the verifier sees the loop once */
+		at &= TCP_HEADER_MAX -
+		      1; /* one range for every turn: the verifier sees the loop once */
 		option = l4 + at;
 		if (at + 1 > length || option + 4 > (__u8 *)end || option[0] == TCP_OPT_END)
 			return false;

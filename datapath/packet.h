@@ -59,7 +59,7 @@ struct packet {
 	void *l4;
 	__sum16 *check; /* of the transport header */
 	struct tuple tuple;
-	__u32 length; /* of the IP header with its options and extensions: l4 - l3 */
+	__u32 length;	/* of the IP header with its options and extensions: l4 - l3 */
 	__u8 tcp_flags; /* 0 if not TCP */
 	bool fragment;	/* a fragment, the first or another; its identification: */
 	bool plain;	/* no IP options, no extension headers */
@@ -70,8 +70,8 @@ static __always_inline bool addr_equal(const union np_addr *a, const union np_ad
 {
 	if (family == NP_IPV4)
 		return a->v4 == b->v4;
-	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) |
-		 (a->word[2] ^ b->word[2]) | (a->word[3] ^ b->word[3]));
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
+		 (a->word[3] ^ b->word[3]));
 }
 
 static __always_inline bool addr_is_zero(const union np_addr *a)
@@ -103,7 +103,7 @@ static __always_inline void addr_write(__be32 *to, const union np_addr *from, in
 /* A copy for functions that take any family: words that the family has not are zero. */
 static __always_inline struct tuple tuple_whole(const struct tuple *t, int family)
 {
-	struct tuple whole = { .ports = t->ports, .protocol = t->protocol };
+	struct tuple whole = {.ports = t->ports, .protocol = t->protocol};
 
 	addr_read(&whole.src, t->src.word, family);
 	addr_read(&whole.dst, t->dst.word, family);
@@ -180,7 +180,7 @@ static __always_inline enum parse parse_ipv4(struct packet *p, void *l3, void *e
 
 struct ipv6_ext {
 	__u8 next;
-	__u8 length; /* in units of 8 bytes, the first not counted */
+	__u8 length;   /* in units of 8 bytes, the first not counted */
 	__be16 offset; /* of a fragment header: offset and M bit */
 	__be32 id;
 };
@@ -193,7 +193,7 @@ static __always_inline bool ipv6_is_ext(__u8 next)
 
 /* Where the extension headers of a packet lead; offset 0: too many, or not all there. */
 struct ipv6_walk {
-	__u32 offset;	/* from the IPv6 header to the transport header */
+	__u32 offset; /* from the IPv6 header to the transport header */
 	__u32 protocol;
 	bool fragment;
 	bool first;
@@ -250,7 +250,7 @@ __noinline int ipv6_walk(np_ctx *ctx, __u32 l2_len, struct ipv6_walk *walk)
 static __always_inline enum parse parse_ipv6(struct packet *p, np_ctx *ctx, __u32 l2_len, void *l3,
 					     void *end)
 {
-	struct ipv6_walk walk = { .offset = sizeof(struct ipv6hdr), .first = true };
+	struct ipv6_walk walk = {.offset = sizeof(struct ipv6hdr), .first = true};
 	struct ipv6hdr *ip = l3;
 	int rc;
 

@@ -11,8 +11,8 @@
 
 /* How the transport checksum in the packet is to be understood. */
 enum checksum {
-	CHECKSUM_WHOLE,	  /* it is complete */
-	CHECKSUM_PSEUDO,  /* CHECKSUM_PARTIAL: the pseudo header's sum, the device adds the rest */
+	CHECKSUM_WHOLE,	 /* it is complete */
+	CHECKSUM_PSEUDO, /* CHECKSUM_PARTIAL: the pseudo header's sum, the device adds the rest */
 };
 
 static __always_inline __u16 sum_fold(__u64 sum)
@@ -73,8 +73,8 @@ static __always_inline void rewrite_l3(void *l3, const struct tuple *to, __u64 d
 }
 
 /* The whole packet: p must be as packet_parse() left it with PARSE_PORTS. */
-static __always_inline void rewrite(struct packet *p, const struct tuple *to, enum checksum checksum,
-				    int family)
+static __always_inline void rewrite(struct packet *p, const struct tuple *to,
+				    enum checksum checksum, int family)
 {
 	__u64 addr = tuple_diff_addr(&p->tuple, to, family);
 	__u64 ports = sum_diff(p->tuple.ports, to->ports);

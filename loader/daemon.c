@@ -22,7 +22,7 @@
 #include "util.h"
 
 /* The network is looked at again this long after it last changed. */
-static const struct timeval settle = { .tv_usec = 50000 };
+static const struct timeval settle = {.tv_usec = 50000};
 
 void daemon_log(const char *format, ...)
 {
@@ -41,7 +41,9 @@ static struct plan_node plan_node(const struct daemon *d)
 
 	return (struct plan_node){
 		.name = d->options.node_name,
-		.zone = d->options.zone ?: node ? node->zone : NULL,
+		.zone = d->options.zone
+				?: node ? node->zone
+					: NULL,
 		.detector4 = d->options.detector4,
 		.detector6 = d->options.detector6,
 		.masquerade_all = d->options.masquerade_all,
@@ -67,7 +69,8 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 		return;
 	daemon_log("Service \"%s/%s\" could not be published whole: %s%s", namespace, name,
 		   strerror(-rc),
-		   rc == -ENOSPC ? "; a table is full, see nearpath status and the --max options" : "");
+		   rc == -ENOSPC ? "; a table is full, see nearpath status and the --max options"
+				 : "");
 	json_array_append_new(d->warnings,
 			      json_sprintf("Service \"%s/%s\" could not be published whole: %s",
 					   namespace, name,
@@ -215,8 +218,8 @@ static int lock_state(struct daemon *d)
 	if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
 		rc = -errno;
 		daemon_log("cannot lock \"%s\": %s", path,
-			   rc == -EWOULDBLOCK ? "another nearpathd runs with this --state-dir" :
-						strerror(-rc));
+			   rc == -EWOULDBLOCK ? "another nearpathd runs with this --state-dir"
+					      : strerror(-rc));
 		return rc;
 	}
 	return 0;
@@ -251,7 +254,8 @@ static int open_tables(struct daemon *d)
 	d->tables->config->detector = o->detector4 || o->detector6;
 	if (d->tables->adopted && d->tables->size[TABLE_flows4] < o->max_flows)
 		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
-			   "them anew", d->tables->size[TABLE_flows4]);
+			   "them anew",
+			   d->tables->size[TABLE_flows4]);
 	return 0;
 }
 
@@ -282,7 +286,8 @@ static int load_state(struct daemon *d)
 	rc = journal_replay(d->journal, replay_line, d, &lines);
 	d->replaying = false;
 	if (rc) {
-		daemon_log("cannot read the state in \"%s\": %s", d->options.state_dir, strerror(-rc));
+		daemon_log("cannot read the state in \"%s\": %s", d->options.state_dir,
+			   strerror(-rc));
 		return rc;
 	}
 	daemon_publish_all(d);
@@ -321,9 +326,10 @@ static int start_server(struct daemon *d)
 
 	if (rc)
 		daemon_log("cannot listen on \"%s\": %s", options.path,
-			   rc == -EADDRINUSE ? "another nearpathd listens there; choose another --socket" :
-			   rc == -ESRCH ? "there is no such --socket-group" :
-					  strerror(-rc));
+			   rc == -EADDRINUSE
+				   ? "another nearpathd listens there; choose another --socket"
+			   : rc == -ESRCH ? "there is no such --socket-group"
+					  : strerror(-rc));
 	return rc;
 }
 
@@ -331,7 +337,8 @@ static int start_events(struct daemon *d)
 {
 	int i;
 
-	d->events[0] = event_new(d->base, netlink_fd(d->netlink), EV_READ | EV_PERSIST, on_netlink, d);
+	d->events[0] =
+		event_new(d->base, netlink_fd(d->netlink), EV_READ | EV_PERSIST, on_netlink, d);
 	d->events[1] = evsignal_new(d->base, SIGTERM, on_signal, d);
 	d->events[2] = evsignal_new(d->base, SIGINT, on_signal, d);
 	d->events[3] = evtimer_new(d->base, on_settled, d);
@@ -348,8 +355,7 @@ static int start_parts(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	d->base = event_base_new();
 	d->warnings = json_array();
-	if (!d->base || !d->warnings ||
-	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
+	if (!d->base || !d->warnings || asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
 	rc = lock_state(d);
@@ -372,7 +378,7 @@ static int start_parts(struct daemon *d)
 int daemon_start(const struct options *options, struct daemon **daemon)
 {
 	_cleanup_(daemon_free) struct daemon *d = calloc(1, sizeof(*d));
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	int rc;
 
 	if (!d)
@@ -380,7 +386,8 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	d->options = *options;
 	d->lock_fd = -1;
 	d->started = time(NULL);
-	/* Kernels before 5.11 count maps against it; where it may not be raised, it is not needed. */
+	/* Kernels before 5.11 count maps against it; where it may not be raised, it is not needed.
+	 */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	rc = start_parts(d);
 	if (rc)
@@ -427,8 +434,8 @@ void daemon_free(struct daemon **daemon)
 
 static int remove_state(const struct options *o)
 {
-	static const char *const files[] = { "objects.journal", "objects.journal.new", "ifaces.json",
-					     "ifaces.json.new", "lock" };
+	static const char *const files[] = {"objects.journal", "objects.journal.new", "ifaces.json",
+					    "ifaces.json.new", "lock"};
 	_cleanup_free_ char *path = NULL;
 	size_t i;
 
@@ -453,7 +460,7 @@ static int cleanup_step(const char *what, int rc)
 
 int daemon_cleanup(const struct options *options)
 {
-	struct daemon d = { .options = *options, .lock_fd = -1 };
+	struct daemon d = {.options = *options, .lock_fd = -1};
 	_cleanup_free_ char *links = NULL;
 	int rc = lock_state(&d);
 

@@ -37,10 +37,10 @@ struct daemon {
 	int lock_fd;
 	uint64_t revision;
 	time_t started;
-	bool synced;	/* objects have been delivered, now or before a restart */
-	bool routes;	/* the network changed and has not been looked at again */
-	bool resync;	/* links and addresses are to be asked for again */
-	bool replaying; /* start-up: collect, publish at the end */
+	bool synced;	  /* objects have been delivered, now or before a restart */
+	bool routes;	  /* the network changed and has not been looked at again */
+	bool resync;	  /* links and addresses are to be asked for again */
+	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
 };
 

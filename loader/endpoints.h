@@ -23,11 +23,11 @@ struct endpoint {
 };
 
 struct endpoint_rules {
-	const char *node;	/* this node's name */
-	const char *zone;	/* this node's zone; NULL or "": unknown */
-	bool internal_local;	/* internalTrafficPolicy: Local */
-	bool external_local;	/* externalTrafficPolicy: Local, where the type has one */
-	bool external;		/* has a nodePort, a VIP or an externalIP of this family */
+	const char *node;    /* this node's name */
+	const char *zone;    /* this node's zone; NULL or "": unknown */
+	bool internal_local; /* internalTrafficPolicy: Local */
+	bool external_local; /* externalTrafficPolicy: Local, where the type has one */
+	bool external;	     /* has a nodePort, a VIP or an externalIP of this family */
 };
 
 struct endpoint_choice {

@@ -98,8 +98,8 @@ static json_t *policy_json(const struct plan *plan, const struct plan_policy *po
 static json_t *frontend_json(struct daemon *d, const struct plan *plan,
 			     const struct plan_frontend *f)
 {
-	json_t *address = f->kind == PLAN_NODE_PORT ? json_string("*") :
-						      addr_json(plan->family, &f->addr);
+	json_t *address =
+		f->kind == PLAN_NODE_PORT ? json_string("*") : addr_json(plan->family, &f->addr);
 
 	return json_pack("{s:s,s:o,s:i,s:b,s:{s:o,s:o,s:o}}", "kind", plan_kind_name(f->kind),
 			 "address", address, "port", ntohs(f->port), "published",
@@ -127,9 +127,9 @@ static json_t *backend_json(const struct plan *plan, uint32_t number)
 	const struct plan_backend *b = &plan->backend[number];
 
 	return json_pack("{s:o,s:s*,s:s*,s:b,s:b,s:b,s:b,s:b}", "address",
-			 endpoint_json(plan->family, &b->addr, b->port), "node", b->node_name, "zone",
-			 b->zone_name, "local", b->local, "ready", b->ready, "serving", b->serving,
-			 "terminating", b->terminating, "used", is_used(plan, number));
+			 endpoint_json(plan->family, &b->addr, b->port), "node", b->node_name,
+			 "zone", b->zone_name, "local", b->local, "ready", b->ready, "serving",
+			 b->serving, "terminating", b->terminating, "used", is_used(plan, number));
 }
 
 static json_t *stats_json(const struct np_service_stats *s)
@@ -161,13 +161,12 @@ static int visit_plan(const struct plan *plan, void *arg)
 		json_array_append_new(backends, backend_json(plan, i));
 	stats = publish_stats(q->d->publisher, plan);
 	return json_array_append_new(
-		q->list,
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "namespace", plan->namespace,
-			  "name", plan->name, "port", plan->port_name, "protocol",
-			  protocol_name(plan->protocol), "family",
-			  plan->family == NP_IPV4 ? "IPv4" : "IPv6", "topology",
-			  plan_topology_name(plan->topology), "frontends", frontends, "backends",
-			  backends, "connections", stats_json(&stats)));
+		q->list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "namespace",
+				   plan->namespace, "name", plan->name, "port", plan->port_name,
+				   "protocol", protocol_name(plan->protocol), "family",
+				   plan->family == NP_IPV4 ? "IPv4" : "IPv6", "topology",
+				   plan_topology_name(plan->topology), "frontends", frontends,
+				   "backends", backends, "connections", stats_json(&stats)));
 }
 
 static int visit_backend(const struct publish_backend *b, void *arg)
@@ -175,12 +174,13 @@ static int visit_backend(const struct publish_backend *b, void *arg)
 	const struct np_backend *e = b->entry;
 	struct query *q = arg;
 
-	return json_array_append_new(
-		q->list, json_pack("{s:o,s:b,s:s,s:o,s:i}", "address",
-				   endpoint_json(e->family, &e->addr, e->port), "local",
-				   !!(e->flags & NP_BACKEND_LOCAL), "zone_class",
-				   zone_names[e->zone % NP_ZONE_CLASSES], "snat",
-				   addr_json(e->family, &e->snat), "references", (int)b->references));
+	return json_array_append_new(q->list,
+				     json_pack("{s:o,s:b,s:s,s:o,s:i}", "address",
+					       endpoint_json(e->family, &e->addr, e->port), "local",
+					       !!(e->flags & NP_BACKEND_LOCAL), "zone_class",
+					       zone_names[e->zone % NP_ZONE_CLASSES], "snat",
+					       addr_json(e->family, &e->snat), "references",
+					       (int)b->references));
 }
 
 static int visit_object(const struct kube_object *object, void *arg)
@@ -195,16 +195,15 @@ static json_t *flow_json(const struct np_flow *f, const __be32 *addr, int words,
 {
 	uint8_t family = words == 1 ? NP_IPV4 : NP_IPV6;
 
-	return json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:I,s:I}", "protocol", protocol_name(f->protocol),
-			 "client", endpoint_json(family, addr + NP_CLIENT * words, f->port[NP_CLIENT]),
-			 "frontend",
-			 endpoint_json(family, addr + NP_FRONTEND * words, f->port[NP_FRONTEND]),
-			 "backend",
-			 endpoint_json(family, addr + NP_BACKEND * words, f->port[NP_BACKEND]), "snat",
-			 endpoint_json(family, addr + NP_SNAT * words, f->port[NP_SNAT]), "state",
-			 state_names[f->state % NP_FLOW_STATES], "idle",
-			 (json_int_t)((now - f->seen) / hertz), "age",
-			 (json_int_t)((now - f->born) / hertz));
+	return json_pack(
+		"{s:s,s:o,s:o,s:o,s:o,s:s,s:I,s:I}", "protocol", protocol_name(f->protocol),
+		"client", endpoint_json(family, addr + NP_CLIENT * words, f->port[NP_CLIENT]),
+		"frontend", endpoint_json(family, addr + NP_FRONTEND * words, f->port[NP_FRONTEND]),
+		"backend", endpoint_json(family, addr + NP_BACKEND * words, f->port[NP_BACKEND]),
+		"snat", endpoint_json(family, addr + NP_SNAT * words, f->port[NP_SNAT]), "state",
+		state_names[f->state % NP_FLOW_STATES], "idle",
+		(json_int_t)((now - f->seen) / hertz), "age",
+		(json_int_t)((now - f->born) / hertz));
 }
 
 /* A record may change while it is read: it is copied, and counts if seq stayed what it was. */
@@ -229,11 +228,10 @@ static void get_flows(struct query *q, const void *table, uint32_t size, size_t 
 		    now - copy.flow.seen > tables_flow_seconds(copy.flow.state) * hertz)
 			continue;
 		if (++q->count <= q->limit)
-			json_array_append_new(q->list,
-					      flow_json(&copy.flow,
-							words == 1 ? copy.four.addr :
-								     copy.six.addr[0],
-							words, now, hertz));
+			json_array_append_new(
+				q->list, flow_json(&copy.flow,
+						   words == 1 ? copy.four.addr : copy.six.addr[0],
+						   words, now, hertz));
 	}
 }
 
@@ -256,9 +254,9 @@ int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *err
 		.d = d,
 		.namespace = json_string_value(json_object_get(params, "namespace")),
 		.name = json_string_value(json_object_get(params, "name")),
-		.limit = json_is_integer(limit) && json_integer_value(limit) > 0 ?
-				 (size_t)json_integer_value(limit) :
-				 FLOWS_DEFAULT_LIMIT,
+		.limit = json_is_integer(limit) && json_integer_value(limit) > 0
+				 ? (size_t)json_integer_value(limit)
+				 : FLOWS_DEFAULT_LIMIT,
 		.list = json_array(),
 	};
 
@@ -305,8 +303,8 @@ static json_t *counters_json(const struct tables *t)
 
 static json_t *tables_json(struct daemon *d)
 {
-	static const enum table counted[] = { TABLE_frontends, TABLE_services, TABLE_slots,
-					      TABLE_backends };
+	static const enum table counted[] = {TABLE_frontends, TABLE_services, TABLE_slots,
+					     TABLE_backends};
 	json_t *o = json_object();
 	uint32_t size;
 	size_t i;
@@ -319,8 +317,8 @@ static json_t *tables_json(struct daemon *d)
 			size = tables_slots(d->tables);
 		json_object_set_new(o, tables_name(counted[i]),
 				    json_pack("{s:I,s:I}", "used",
-					      (json_int_t)publish_used(d->publisher, counted[i]), "size",
-					      (json_int_t)size));
+					      (json_int_t)publish_used(d->publisher, counted[i]),
+					      "size", (json_int_t)size));
 	}
 	json_object_set_new(o, "flows4",
 			    json_pack("{s:I}", "size", (json_int_t)d->tables->size[TABLE_flows4]));
@@ -337,7 +335,7 @@ static json_t *kernel_json(struct daemon *d, json_t *ifaces)
 	json_t *i, *attached;
 	size_t n;
 
-	json_array_foreach(ifaces, n, i) {
+	json_array_foreach (ifaces, n, i) {
 		const char *tc;
 
 		attached = json_object_get(i, "attached");
@@ -359,14 +357,15 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 	json_t *kernel = kernel_json(d, ifaces);
 
 	(void)params, (void)error;
-	*result = json_pack(
-		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:{s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o}", "schema", 1,
-		"version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
-		(json_int_t)(time(NULL) - d->started), "node", d->options.node_name, "zone", zone,
-		"revision", (json_int_t)d->revision, "synced", d->synced, "objects", "Service",
-		(int)store_count(d->store, KUBE_SERVICE), "EndpointSlice",
-		(int)store_count(d->store, KUBE_SLICE), "Node", (int)store_count(d->store, KUBE_NODE),
-		"tables", tables_json(d), "kernel", kernel, "counters", counters_json(d->tables),
-		"conflicts", publish_conflicts(d->publisher), "ifaces", ifaces);
+	*result =
+		json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:{s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o}",
+			  "schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
+			  (json_int_t)(time(NULL) - d->started), "node", d->options.node_name,
+			  "zone", zone, "revision", (json_int_t)d->revision, "synced", d->synced,
+			  "objects", "Service", (int)store_count(d->store, KUBE_SERVICE),
+			  "EndpointSlice", (int)store_count(d->store, KUBE_SLICE), "Node",
+			  (int)store_count(d->store, KUBE_NODE), "tables", tables_json(d), "kernel",
+			  kernel, "counters", counters_json(d->tables), "conflicts",
+			  publish_conflicts(d->publisher), "ifaces", ifaces);
 	return *result ? 0 : -ENOMEM;
 }

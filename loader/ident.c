@@ -9,9 +9,9 @@
 static int ident_key(const struct plan *plan, char **key)
 {
 	return asprintf(key, "%s/%s/%s/%u/%u", plan->namespace, plan->name, plan->port_name,
-			plan->protocol, plan->family) < 0 ?
-		       -ENOMEM :
-		       0;
+			plan->protocol, plan->family) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 bool plan_same_port(const struct plan *a, const struct plan *b)
@@ -94,7 +94,7 @@ void ident_free(struct publisher *p)
 {
 	struct ident *ident, *next;
 
-	HASH_ITER(hh, p->idents, ident, next) {
+	HASH_ITER (hh, p->idents, ident, next) {
 		drop(p, ident);
 	}
 	free(p->id_taken);

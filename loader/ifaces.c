@@ -13,7 +13,8 @@
 #define MSS_MIN 88 /* RFC 791: 68 bytes cross every link; less than this helps nobody */
 #define MSS_MAX 65495
 
-static const char *const lb_names[] = { [NP_LB_OFF] = "off", [NP_LB_ON] = "on", [NP_LB_DRAIN] = "drain" };
+static const char *const lb_names[] = {
+	[NP_LB_OFF] = "off", [NP_LB_ON] = "on", [NP_LB_DRAIN] = "drain"};
 
 /* The four switches of one interface, as they are wanted. */
 struct switches {
@@ -98,9 +99,9 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	struct manual *m;
 
 	/*
-	 * What native XDP sends out of a veth is lost unless its other end, which may be in anyone's
-	 * namespace, has an XDP program too (drivers/net/veth.c, veth_xdp_xmit). So it is not the
-	 * default there, as in clusters whose nodes are containers.
+	 * What native XDP sends out of a veth is lost unless its other end, which may be in
+	 * anyone's namespace, has an XDP program too (drivers/net/veth.c, veth_xdp_xmit). So it is
+	 * not the default there, as in clusters whose nodes are containers.
 	 */
 	if (w.xdp == ATTACH_XDP_NATIVE && i->link.veth && !ifs->options.xdp_on_veth)
 		w.xdp = ATTACH_XDP_GENERIC;
@@ -247,7 +248,7 @@ void ifaces_routes(struct ifaces *ifs)
 {
 	struct iface *i, *next;
 
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		classify(ifs, i);
 		apply(ifs, i, false);
 	}
@@ -257,7 +258,7 @@ void ifaces_resync_begin(struct ifaces *ifs)
 {
 	struct iface *i, *next;
 
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		i->seen = false;
 	}
 }
@@ -281,7 +282,7 @@ void ifaces_resync_end(struct ifaces *ifs)
 {
 	struct iface *i, *next;
 
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		if (!i->seen)
 			ifaces_link_gone(ifs, i->link.ifindex);
 	}
@@ -297,13 +298,14 @@ static json_t *mss_json(int mss)
 
 static json_t *iface_json(const struct iface *i)
 {
-	return json_pack("{s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s,s:b},s:s}",
-			 "name", i->link.name, "ifindex", i->link.ifindex, "role",
-			 i->uplink ? "uplink" : "pod", "mtu", (int)i->link.mtu, "pattern", i->pattern,
-			 "lb", lb_names[i->now.lb], "xdp", attach_xdp_name(i->now.xdp), "mss",
-			 mss_json(i->now.mss), "stats", i->now.stats ? "on" : "off", "attached", "tc",
-			 attach_tc_name(i->attached.tc), "xdp", attach_xdp_name(i->attached.xdp),
-			 "dispatcher", i->attached.dispatcher, "note", i->attached.note);
+	return json_pack("{s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s,s:b},s:s}", "name",
+			 i->link.name, "ifindex", i->link.ifindex, "role",
+			 i->uplink ? "uplink" : "pod", "mtu", (int)i->link.mtu, "pattern",
+			 i->pattern, "lb", lb_names[i->now.lb], "xdp", attach_xdp_name(i->now.xdp),
+			 "mss", mss_json(i->now.mss), "stats", i->now.stats ? "on" : "off",
+			 "attached", "tc", attach_tc_name(i->attached.tc), "xdp",
+			 attach_xdp_name(i->attached.xdp), "dispatcher", i->attached.dispatcher,
+			 "note", i->attached.note);
 }
 
 static int by_name(struct iface *a, struct iface *b)
@@ -317,7 +319,7 @@ json_t *ifaces_json(struct ifaces *ifs)
 	struct iface *i, *next;
 
 	HASH_SORT(ifs->by_index, by_name);
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		struct manual *m;
 
 		HASH_FIND_STR(ifs->manual, i->link.name, m);
@@ -359,8 +361,8 @@ static bool parse_mss(json_t *value, int *mss)
 /* One switch of a set into m; what is wrong goes into why. */
 static int parse_switch(struct manual *m, const char *key, json_t *value, char *why, size_t size)
 {
-	static const char *const xdp_names[] = { "off", "generic", "native" };
-	static const char *const on_off[] = { "off", "on" };
+	static const char *const xdp_names[] = {"off", "generic", "native"};
+	static const char *const on_off[] = {"off", "on"};
 	const char *text = json_string_value(value);
 	int n;
 
@@ -378,7 +380,8 @@ static int parse_switch(struct manual *m, const char *key, json_t *value, char *
 		m->has_mss = true;
 	} else {
 		snprintf(why, size,
-			 "\"%s\" takes no such value: lb is on, drain or off; xdp native, generic or "
+			 "\"%s\" takes no such value: lb is on, drain or off; xdp native, generic "
+			 "or "
 			 "off; mss auto, off or %d to %d; stats on or off",
 			 key, MSS_MIN, MSS_MAX);
 		return -EINVAL;
@@ -410,7 +413,7 @@ static int save(struct ifaces *ifs)
 
 	if (!ifs->options.file)
 		goto out;
-	HASH_ITER(hh, ifs->manual, m, next) {
+	HASH_ITER (hh, ifs->manual, m, next) {
 		json_object_set_new(all, m->name, manual_json(m));
 	}
 	if (asprintf(&temporary, "%s.new", ifs->options.file) < 0 ||
@@ -433,7 +436,7 @@ static int remember(struct ifaces *ifs, const char *name, json_t *set, char *why
 	if (old)
 		copy = *old;
 	snprintf(copy.name, sizeof(copy.name), "%s", name);
-	json_object_foreach(set, key, value) {
+	json_object_foreach (set, key, value) {
 		rc = parse_switch(&copy, key, value, why, size);
 		if (rc)
 			return rc;
@@ -456,13 +459,14 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 	struct iface *i, *next, *found = NULL;
 	int rc;
 
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		if (!strcmp(i->link.name, name))
 			found = i;
 	}
 	if (!found || !found->link.supported || found->link.loopback) {
-		snprintf(why, size, found ? "\"%s\" is not a device that carries services" :
-					    "there is no interface \"%s\"; see ip link",
+		snprintf(why, size,
+			 found ? "\"%s\" is not a device that carries services"
+			       : "there is no interface \"%s\"; see ip link",
 			 name);
 		return -ENODEV;
 	}
@@ -471,8 +475,9 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 		return rc;
 	apply(ifs, found, false);
 	if (save(ifs)) {
-		snprintf(why, size, "\"%s\" is switched, but the switches could not be kept in \"%s\"",
-			 name, ifs->options.file);
+		snprintf(why, size,
+			 "\"%s\" is switched, but the switches could not be kept in \"%s\"", name,
+			 ifs->options.file);
 		return -EIO;
 	}
 	*result = iface_json(found);
@@ -487,14 +492,14 @@ static void load(struct ifaces *ifs)
 	char why[200];
 	json_t *set;
 
-	json_object_foreach(all, name, set) {
+	json_object_foreach (all, name, set) {
 		remember(ifs, name, set, why, sizeof(why));
 	}
 	json_decref(all);
 }
 
-int ifaces_new(const struct ifaces_options *options, struct tables *tables,
-	       struct netlink *netlink, struct ifaces **ifaces)
+int ifaces_new(const struct ifaces_options *options, struct tables *tables, struct netlink *netlink,
+	       struct ifaces **ifaces)
 {
 	struct ifaces *ifs = calloc(1, sizeof(*ifs));
 
@@ -517,11 +522,11 @@ void ifaces_free(struct ifaces **ifaces)
 	*ifaces = NULL;
 	if (!ifs)
 		return;
-	HASH_ITER(hh, ifs->by_index, i, next) {
+	HASH_ITER (hh, ifs->by_index, i, next) {
 		HASH_DEL(ifs->by_index, i);
 		free(i);
 	}
-	HASH_ITER(hh, ifs->manual, m, next_manual) {
+	HASH_ITER (hh, ifs->manual, m, next_manual) {
 		HASH_DEL(ifs->manual, m);
 		free(m);
 	}

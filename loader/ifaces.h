@@ -29,8 +29,8 @@ struct ifaces_options {
 	bool clsact;	      /* never tcx */
 };
 
-int ifaces_new(const struct ifaces_options *options, struct tables *tables,
-	       struct netlink *netlink, struct ifaces **ifaces);
+int ifaces_new(const struct ifaces_options *options, struct tables *tables, struct netlink *netlink,
+	       struct ifaces **ifaces);
 void ifaces_free(struct ifaces **ifaces); /* programs stay attached */
 
 /* From netlink: a link that is new or changed, and one that is gone. */

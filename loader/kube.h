@@ -23,9 +23,9 @@ struct kube_error {
 };
 
 struct kube_port {
-	char *name; /* "" if absent */
-	uint8_t protocol; /* IPPROTO_TCP, _UDP, _SCTP */
-	uint16_t port;	  /* host order; in a slice the target port, 0 if null */
+	char *name;	    /* "" if absent */
+	uint8_t protocol;   /* IPPROTO_TCP, _UDP, _SCTP */
+	uint16_t port;	    /* host order; in a slice the target port, 0 if null */
 	uint16_t node_port; /* services only; host order; 0: none */
 };
 
@@ -43,7 +43,7 @@ struct kube_vip {
 struct kube_service {
 	char *namespace;
 	char *name;
-	bool skip; /* headless, ExternalName, or another proxy's (service-proxy-name) */
+	bool skip;  /* headless, ExternalName, or another proxy's (service-proxy-name) */
 	char *type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
 	struct kube_address *cluster_ip; /* at most one for each family is used: the first */
 	size_t cluster_ips;
@@ -67,8 +67,8 @@ struct kube_endpoint {
 	bool ready;
 	bool serving;
 	bool terminating;
-	char *node_name; /* NULL if absent */
-	char *zone;	 /* NULL if absent */
+	char *node_name;  /* NULL if absent */
+	char *zone;	  /* NULL if absent */
 	char **zone_hint; /* NULL-terminated, or NULL */
 	char **node_hint;
 };
@@ -95,7 +95,7 @@ struct kube_node {
 
 struct kube_object {
 	enum kube_kind kind;
-	char *key; /* "Service ns/name": unique among all objects */
+	char *key;    /* "Service ns/name": unique among all objects */
 	json_t *json; /* the object as it came, owned (one reference) */
 	union {
 		struct kube_service service;

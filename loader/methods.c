@@ -68,8 +68,8 @@ static void object_changed(const char *key, const char *event, void *arg)
 
 	if (!d->replaying)
 		server_notify(d->server, "event",
-			      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision, "event",
-					event, "object", key));
+			      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision,
+					"event", event, "object", key));
 }
 
 static int all_objects(const struct kube_object *object, void *arg)
@@ -115,10 +115,10 @@ static json_t *change_result(struct daemon *d, const char *method, const struct 
 int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
 		  struct rpc_error *error)
 {
-	const struct store_visitor visitor = { touched, node_changed, object_changed, d };
+	const struct store_visitor visitor = {touched, node_changed, object_changed, d};
 	_cleanup_(store_change_free) struct store_change *change = NULL;
 	bool replace = !strcmp(method, "replace");
-	struct reading r = { .remove = !strcmp(method, "delete") };
+	struct reading r = {.remove = !strcmp(method, "delete")};
 	json_t *objects = json_object_get(params, "objects");
 	struct store_result done;
 	int rc;
@@ -199,18 +199,18 @@ static int method_iface(void *arg, json_t *params, json_t **result, struct rpc_e
 		return rc;
 	}
 	server_notify(d->server, "event",
-		      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision, "event", "iface",
-				"object", name));
+		      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision, "event",
+				"iface", "object", name));
 	return 0;
 }
 
 const struct rpc_method daemon_methods[] = {
-	{ .name = "apply", .handler = method_apply },
-	{ .name = "replace", .handler = method_replace },
-	{ .name = "delete", .handler = method_delete },
-	{ .name = "get", .handler = method_get },
-	{ .name = "watch", .handler = method_watch, .subscribes = true },
-	{ .name = "status", .handler = method_status },
-	{ .name = "iface", .handler = method_iface },
-	{ .name = NULL },
+	{.name = "apply", .handler = method_apply},
+	{.name = "replace", .handler = method_replace},
+	{.name = "delete", .handler = method_delete},
+	{.name = "get", .handler = method_get},
+	{.name = "watch", .handler = method_watch, .subscribes = true},
+	{.name = "status", .handler = method_status},
+	{.name = "iface", .handler = method_iface},
+	{.name = NULL},
 };

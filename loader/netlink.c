@@ -125,7 +125,8 @@ static bool is_veth(const struct nlattr *link_info)
 
 	if (!link_info)
 		return false;
-	mnl_attr_for_each_nested(attr, link_info) {
+	mnl_attr_for_each_nested(attr, link_info)
+	{
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
 			return !strcmp(mnl_attr_get_str(attr), "veth");

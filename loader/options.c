@@ -237,8 +237,10 @@ static int set_cluster_cidr(struct options *o, const char *text, char *error, si
 
 	while (rest && (cidr = strsep(&rest, ","))) {
 		if (set_cidr(o, cidr)) {
-			snprintf(error, size, "\"%s\" is not a list of CIDRs such as "
-					      "10.1.0.0/16,fd00:1::/48", text);
+			snprintf(error, size,
+				 "\"%s\" is not a list of CIDRs such as "
+				 "10.1.0.0/16,fd00:1::/48",
+				 text);
 			return -EINVAL;
 		}
 	}
@@ -258,31 +260,37 @@ static const struct option_info {
 	setter set;
 	const char *help;
 } table[] = {
-	{ "node-name", "NAME", set_node_name, "this node's name in Kubernetes (default: the host name)" },
-	{ "zone", "ZONE", set_zone,
-	  "this node's zone (default: label topology.kubernetes.io/zone of its Node)" },
-	{ "socket", "PATH", set_socket, "config socket (default: " RPC_DEFAULT_PATH ")" },
-	{ "socket-group", "GROUP", set_socket_group, "group that may use the socket, beside root" },
-	{ "bpffs", "DIR", set_bpffs,
-	  "bpffs directory for pins, mounted if it is none (default: /sys/fs/bpf/nearpath)" },
-	{ "state-dir", "DIR", set_state_dir, "last good state (default: /var/lib/nearpath)" },
-	{ "max-flows", "N", set_max_flows, "flow records a family (default: 262144)" },
-	{ "max-services", "N", set_max_services, "published frontends (default: 65536)" },
-	{ "max-backends", "N", set_max_backends, "backends (default: 65536)" },
-	{ "max-slots", "N", set_max_slots, "backends, each counted in every frontend (default: 1048576)" },
-	{ "ifaces", "PATTERNS", set_ifaces,
-	  "interfaces of pods and tunnels (default: cali*,lxc*,veth*,cni*,flannel*,vxlan*,tunl*,wg*)" },
-	{ "uplinks", "PATTERNS", set_uplinks,
-	  "interfaces to outside; auto: those of the default routes (default: auto)" },
-	{ "xdp", "MODE", set_xdp, "on uplinks: native, generic or off (default: native; generic on veth)" },
-	{ "mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)" },
-	{ "clsact", NULL, set_clsact, "attach tc programs by clsact even where tcx exists" },
-	{ "masquerade-all", NULL, set_masquerade_all, "translate the source of all service traffic" },
-	{ "snat-ports", "LOW-HIGH", set_snat_ports,
-	  "source ports for translation (default: 1024 to below ip_local_port_range)" },
-	{ "cluster-cidr", "CIDRS", set_cluster_cidr, "the pods' addresses, by which pods are told apart" },
-	{ "cleanup", NULL, set_cleanup, "remove all that nearpath made here, and only that; then exit" },
-	{ NULL, NULL, NULL, NULL },
+	{"node-name", "NAME", set_node_name,
+	 "this node's name in Kubernetes (default: the host name)"},
+	{"zone", "ZONE", set_zone,
+	 "this node's zone (default: label topology.kubernetes.io/zone of its Node)"},
+	{"socket", "PATH", set_socket, "config socket (default: " RPC_DEFAULT_PATH ")"},
+	{"socket-group", "GROUP", set_socket_group, "group that may use the socket, beside root"},
+	{"bpffs", "DIR", set_bpffs,
+	 "bpffs directory for pins, mounted if it is none (default: /sys/fs/bpf/nearpath)"},
+	{"state-dir", "DIR", set_state_dir, "last good state (default: /var/lib/nearpath)"},
+	{"max-flows", "N", set_max_flows, "flow records a family (default: 262144)"},
+	{"max-services", "N", set_max_services, "published frontends (default: 65536)"},
+	{"max-backends", "N", set_max_backends, "backends (default: 65536)"},
+	{"max-slots", "N", set_max_slots,
+	 "backends, each counted in every frontend (default: 1048576)"},
+	{"ifaces", "PATTERNS", set_ifaces,
+	 "interfaces of pods and tunnels (default: "
+	 "cali*,lxc*,veth*,cni*,flannel*,vxlan*,tunl*,wg*)"},
+	{"uplinks", "PATTERNS", set_uplinks,
+	 "interfaces to outside; auto: those of the default routes (default: auto)"},
+	{"xdp", "MODE", set_xdp,
+	 "on uplinks: native, generic or off (default: native; generic on veth)"},
+	{"mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)"},
+	{"clsact", NULL, set_clsact, "attach tc programs by clsact even where tcx exists"},
+	{"masquerade-all", NULL, set_masquerade_all, "translate the source of all service traffic"},
+	{"snat-ports", "LOW-HIGH", set_snat_ports,
+	 "source ports for translation (default: 1024 to below ip_local_port_range)"},
+	{"cluster-cidr", "CIDRS", set_cluster_cidr,
+	 "the pods' addresses, by which pods are told apart"},
+	{"cleanup", NULL, set_cleanup,
+	 "remove all that nearpath made here, and only that; then exit"},
+	{NULL, NULL, NULL, NULL},
 };
 
 static void print_help(void)
@@ -291,7 +299,8 @@ static void print_help(void)
 	char left[64];
 
 	printf("Usage: nearpathd [OPTION]...\n"
-	       "Carry Kubernetes service traffic by tc and XDP programs. Objects arrive on the config\n"
+	       "Carry Kubernetes service traffic by tc and XDP programs. Objects arrive on the "
+	       "config\n"
 	       "socket; see nearpath(8).\n\n");
 	for (i = table; i->name; i++) {
 		snprintf(left, sizeof(left), "--%s %s", i->name, i->argument ?: "");
@@ -316,8 +325,8 @@ static int unknown(const char *name, char *error, size_t size)
 	for (i = table; i->name; i++)
 		if (distance(name, i->name) < distance(name, nearest->name))
 			nearest = i;
-	snprintf(error, size, "there is no option --%s; did you mean --%s? See nearpathd --help", name,
-		 nearest->name);
+	snprintf(error, size, "there is no option --%s; did you mean --%s? See nearpathd --help",
+		 name, nearest->name);
 	return -EINVAL;
 }
 
@@ -393,7 +402,8 @@ int options_parse(int argc, char **argv, struct options *options, char *error, s
 			return 1;
 		}
 		if (strncmp(argv[at], "--", 2) || !argv[at][2]) {
-			snprintf(error, size, "\"%s\" is not an option; see nearpathd --help", argv[at]);
+			snprintf(error, size, "\"%s\" is not an option; see nearpathd --help",
+				 argv[at]);
 			return -EINVAL;
 		}
 		rc = parse_one(argv, &at, &o, error, size);

@@ -25,7 +25,7 @@ struct options {
 	const char *uplinks;
 	enum attach_xdp xdp;
 	bool xdp_given; /* not the default: holds for veths too */
-	int mss; /* MSS_AUTO, MSS_OFF or bytes: ifaces.h */
+	int mss;	/* MSS_AUTO, MSS_OFF or bytes: ifaces.h */
 	bool clsact;
 	bool masquerade_all;
 	uint16_t snat_port_first; /* 0: chosen */

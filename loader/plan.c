@@ -267,8 +267,8 @@ static struct plan_policy use_local(const struct decision *decision, bool snat)
 
 static bool has_detector(const struct decision *decision)
 {
-	return decision->plan->family == NP_IPV4 ? decision->node->detector4 :
-						   decision->node->detector6;
+	return decision->plan->family == NP_IPV4 ? decision->node->detector4
+						 : decision->node->detector6;
 }
 
 /* To the clusterIP. Without a detector everyone may be a pod, and keeps its address. */

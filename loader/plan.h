@@ -31,16 +31,17 @@ struct plan_backend {
 	bool ready;
 	bool serving;
 	bool terminating;
-	uint8_t zone;	  /* enum np_zone_class: NODE if local, else by zone name */
-	char *zone_name;  /* NULL: unknown */
-	char *node_name;  /* NULL: unknown */
+	uint8_t zone;	 /* enum np_zone_class: NODE if local, else by zone name */
+	char *zone_name; /* NULL: unknown */
+	char *node_name; /* NULL: unknown */
 };
 
 /* For one class: a verdict and, if it is FORWARD, the backends to choose from. */
 struct plan_policy {
 	uint8_t verdict; /* enum np_verdict */
 	bool snat;
-	const uint32_t *backend; /* numbers into plan.backend; points to plan.cluster or plan.local */
+	const uint32_t
+		*backend; /* numbers into plan.backend; points to plan.cluster or plan.local */
 	size_t count;
 };
 
@@ -77,7 +78,7 @@ struct plan {
 struct plan_node {
 	const char *name;
 	const char *zone;
-	bool detector4;	     /* a local detector is configured: pods can be told apart, by family */
+	bool detector4; /* a local detector is configured: pods can be told apart, by family */
 	bool detector6;
 	bool masquerade_all; /* translate the source of everything */
 };
@@ -89,7 +90,8 @@ struct plan_node {
  * gives *count 0. Returns 0 or -ENOMEM.
  */
 int plan_make(const struct plan_node *node, const struct kube_service *service,
-	      struct kube_slice *const *slices, size_t nslices, struct plan ***plans, size_t *count);
+	      struct kube_slice *const *slices, size_t nslices, struct plan ***plans,
+	      size_t *count);
 
 void plan_free(struct plan **plan);
 

@@ -36,8 +36,8 @@ struct frontend *frontend_get(struct publisher *p, const struct frontend_key *ke
 static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key, uint32_t *tag)
 {
 	struct tables *t = p->tables;
-	struct np_hash h = np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port,
-					    key->protocol);
+	struct np_hash h =
+		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
 	uint32_t mask = t->size[TABLE_frontends] - 1;
 	uint64_t *place[2] = {};
 	uint32_t used[2] = {};
@@ -238,7 +238,7 @@ static void publish_waiting(struct publisher *p)
 	struct frontend_key key;
 	size_t i, j;
 
-	HASH_ITER(hh, p->owners, o, next) {
+	HASH_ITER (hh, p->owners, o, next) {
 		for (i = 0; o->waiting && i < o->count; i++) {
 			for (j = 0; j < o->plans[i]->frontends; j++) {
 				key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
@@ -319,7 +319,7 @@ void publish_sweep(struct publisher *p)
 {
 	struct frontend *f, *next;
 
-	HASH_ITER(hh, p->frontends, f, next) {
+	HASH_ITER (hh, p->frontends, f, next) {
 		if (!f->owner && !f->address)
 			frontend_remove(p, f);
 	}
@@ -360,7 +360,7 @@ int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void
 	int rc;
 
 	HASH_SORT(p->owners, by_key);
-	HASH_ITER(hh, p->owners, o, next) {
+	HASH_ITER (hh, p->owners, o, next) {
 		for (i = 0; i < o->count; i++) {
 			rc = visit(o->plans[i], arg);
 			if (rc)
@@ -382,11 +382,12 @@ static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
 			f = frontend_get(p, &key);
 			if (f && f->owner && f->owner != o)
 				json_array_append_new(
-					list, json_sprintf("Service \"%s\": %s port %u belongs to "
-							   "Service \"%s\" already",
-							   o->key,
-							   plan_kind_name(o->plans[i]->frontend[j].kind),
-							   ntohs(key.port), f->owner->key));
+					list,
+					json_sprintf("Service \"%s\": %s port %u belongs to "
+						     "Service \"%s\" already",
+						     o->key,
+						     plan_kind_name(o->plans[i]->frontend[j].kind),
+						     ntohs(key.port), f->owner->key));
 		}
 	}
 }
@@ -399,7 +400,7 @@ json_t *publish_conflicts(struct publisher *p)
 	if (!list)
 		return NULL;
 	HASH_SORT(p->owners, by_key);
-	HASH_ITER(hh, p->owners, o, next) {
+	HASH_ITER (hh, p->owners, o, next) {
 		if (o->waiting)
 			conflicts_of(p, o, list);
 	}
@@ -434,15 +435,15 @@ void publisher_free(struct publisher **publisher)
 	*publisher = NULL;
 	if (!p)
 		return;
-	HASH_ITER(hh, p->frontends, f, next_frontend) {
+	HASH_ITER (hh, p->frontends, f, next_frontend) {
 		HASH_DEL(p->frontends, f);
 		free(f);
 	}
-	HASH_ITER(hh, p->backends, b, next_backend) {
+	HASH_ITER (hh, p->backends, b, next_backend) {
 		HASH_DEL(p->backends, b);
 		free(b);
 	}
-	HASH_ITER(hh, p->owners, o, next_owner) {
+	HASH_ITER (hh, p->owners, o, next_owner) {
 		owner_remove(p, o);
 	}
 	ident_free(p);

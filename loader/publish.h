@@ -18,7 +18,8 @@ struct publisher;
 typedef int (*publish_source)(void *arg, uint8_t family, const union np_addr *dst,
 			      union np_addr *src);
 
-/* What tables hold already (adopted) is kept, unowned, until a plan or publish_sweep() says else. */
+/* What tables hold already (adopted) is kept, unowned, until a plan or publish_sweep() says else.
+ */
 int publisher_new(struct tables *tables, publish_source source, void *arg,
 		  struct publisher **publisher);
 void publisher_free(struct publisher **publisher); /* the tables stay as they are */

@@ -29,12 +29,12 @@ struct owner {
 
 struct frontend {
 	struct frontend_key key;
-	uint64_t *entry;	/* in the table */
-	uint32_t version;	/* number of its struct np_service */
-	struct owner *owner;	/* NULL: adopted, or an address entry */
-	bool address;		/* describes an address of this host */
-	bool told;		/* the kernel has named it since publish_addresses_begin() */
-	uint64_t generation;	/* of the change that last named it */
+	uint64_t *entry;     /* in the table */
+	uint32_t version;    /* number of its struct np_service */
+	struct owner *owner; /* NULL: adopted, or an address entry */
+	bool address;	     /* describes an address of this host */
+	bool told;	     /* the kernel has named it since publish_addresses_begin() */
+	uint64_t generation; /* of the change that last named it */
 	UT_hash_handle hh;
 };
 
@@ -95,6 +95,5 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 		 uint32_t id, uint32_t *version);
 /* Give back a version that no entry names any more, and all it holds. */
 void version_give(struct publisher *p, uint32_t version);
-
 
 #endif

@@ -17,7 +17,8 @@ void slots_free(struct slots **slots);
 /* A run of at least count (from 1). -ENOSPC: no such run is free. */
 int slots_take(struct slots *s, uint32_t count, uint32_t *first);
 
-/* This very run, as slots_take() gave it to an earlier process. -EBUSY: not free, or none of its. */
+/* This very run, as slots_take() gave it to an earlier process. -EBUSY: not free, or none of its.
+ */
 int slots_take_at(struct slots *s, uint32_t first, uint32_t count);
 
 void slots_give(struct slots *s, uint32_t first, uint32_t count);

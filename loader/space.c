@@ -136,7 +136,7 @@ static void limbo_add(struct space *s, enum limbo_kind kind, uint32_t number, ui
 {
 	if (s->limbos == LIMBO_MAX)
 		limbo_empty(s);
-	s->limbo[s->limbos++] = (struct limbo){ kind, number, count };
+	s->limbo[s->limbos++] = (struct limbo){kind, number, count};
 }
 
 int space_take_service(struct space *s, uint32_t *number)

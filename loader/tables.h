@@ -19,13 +19,13 @@
 
 /* X(map name as in maps.bpf.h, type of its values). */
 #define TABLES_LIST(X)                                                                             \
-	X(frontends, struct np_bucket)                                                    \
+	X(frontends, struct np_bucket)                                                             \
 	X(services, struct np_service)                                                             \
 	X(slots, struct np_slots)                                                                  \
 	X(backends, struct np_backend)                                                             \
-	X(flow_index4, struct np_bucket)                                                      \
+	X(flow_index4, struct np_bucket)                                                           \
 	X(flows4, struct np_flow4)                                                                 \
-	X(flow_index6, struct np_bucket)                                                      \
+	X(flow_index6, struct np_bucket)                                                           \
 	X(flows6, struct np_flow6)                                                                 \
 	X(flow_hands, struct np_flow_hand)                                                         \
 	X(ifaces, struct np_iface)                                                                 \
@@ -42,9 +42,9 @@ enum table {
 };
 
 struct tables_options {
-	const char *bpffs; /* directory of a bpffs for the pins; NULL: nothing is pinned */
-	uint32_t max_flows;	/* records a family, rounded up to a power of two */
-	uint32_t max_services;	/* service versions at a time */
+	const char *bpffs;     /* directory of a bpffs for the pins; NULL: nothing is pinned */
+	uint32_t max_flows;    /* records a family, rounded up to a power of two */
+	uint32_t max_services; /* service versions at a time */
 	uint32_t max_slots;
 	uint32_t max_backends;
 	uint16_t snat_port_first; /* host order; 0: choose below the local port range */
@@ -55,7 +55,8 @@ struct tc_bpf;
 struct xdp_bpf;
 
 struct tables {
-	/* One pointer and one length (in entries) for each table: t->flows4, t->size[TABLE_flows4]. */
+	/* One pointer and one length (in entries) for each table: t->flows4, t->size[TABLE_flows4].
+	 */
 #define X(name, type) type *name;
 	TABLES_LIST(X)
 #undef X

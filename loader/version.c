@@ -85,7 +85,8 @@ static void backend_drop(struct publisher *p, struct backend *b, uint32_t refere
 }
 
 /* Local and zone may change while the address stays: bytes that stand for themselves. */
-static void backend_mark(struct publisher *p, const struct backend *b, const struct plan_backend *pb)
+static void backend_mark(struct publisher *p, const struct backend *b,
+			 const struct plan_backend *pb)
 {
 	struct np_backend *entry = &p->tables->backends[b->number];
 
@@ -223,7 +224,7 @@ void publish_sources(struct publisher *p)
 {
 	struct backend *b, *next;
 
-	HASH_ITER(hh, p->backends, b, next) {
+	HASH_ITER (hh, p->backends, b, next) {
 		backend_source(p, &p->tables->backends[b->number]);
 	}
 }
@@ -240,7 +241,7 @@ int publish_each_backend(struct publisher *p,
 		b = p->by_number[i];
 		if (!b)
 			continue;
-		view = (struct publish_backend){ i, b->references, &p->tables->backends[i] };
+		view = (struct publish_backend){i, b->references, &p->tables->backends[i]};
 		rc = visit(&view, arg);
 		if (rc)
 			return rc;
@@ -291,7 +292,7 @@ void publish_addresses_begin(struct publisher *p)
 {
 	struct frontend *f, *next;
 
-	HASH_ITER(hh, p->frontends, f, next) {
+	HASH_ITER (hh, p->frontends, f, next) {
 		f->told = false;
 	}
 }
@@ -300,7 +301,7 @@ void publish_addresses_end(struct publisher *p)
 {
 	struct frontend *f, *next;
 
-	HASH_ITER(hh, p->frontends, f, next) {
+	HASH_ITER (hh, p->frontends, f, next) {
 		if (f->address && !f->told)
 			frontend_remove(p, f);
 	}
@@ -381,7 +382,7 @@ static int adopt(struct publisher *p)
 			if (p->tables->frontends[i].entry[j])
 				rc = adopt_entry(p, (uint64_t *)&p->tables->frontends[i].entry[j]);
 	/* Left by a daemon that died between taking a backend and publishing it. */
-	HASH_ITER(hh, p->backends, b, next) {
+	HASH_ITER (hh, p->backends, b, next) {
 		if (!b->references)
 			backend_drop(p, b, 0);
 	}

@@ -42,11 +42,11 @@ enum np_name {
 /* X(enumerator, name, default timeout in seconds). FREE must be 0, what a new table holds. */
 #define NP_FLOW_STATE_LIST(X)                                                                      \
 	X(FREE, "free", 0)                                                                         \
-	X(TCP_NEW, "tcp_new", 60)		     /* no answer yet */                           \
-	X(TCP_OPEN, "tcp_open", 86400)		     /* packets in both directions */              \
-	X(TCP_HALF_CLOSED, "tcp_half_closed", 3600)  /* FIN from one side */                       \
-	X(TCP_CLOSED, "tcp_closed", 30)		     /* FIN from both sides, or RST */             \
-	X(UDP_NEW, "udp_new", 30)		     /* UDP and SCTP: no answer yet */             \
+	X(TCP_NEW, "tcp_new", 60)		    /* no answer yet */                            \
+	X(TCP_OPEN, "tcp_open", 86400)		    /* packets in both directions */               \
+	X(TCP_HALF_CLOSED, "tcp_half_closed", 3600) /* FIN from one side */                        \
+	X(TCP_CLOSED, "tcp_closed", 30)		    /* FIN from both sides, or RST */              \
+	X(UDP_NEW, "udp_new", 30)		    /* UDP and SCTP: no answer yet */              \
 	X(UDP_OPEN, "udp_open", 180)                                                               \
 	X(SCTP_OPEN, "sctp_open", 86400)
 

@@ -15,24 +15,24 @@
 #define NP_IFACE_PROBES 8
 
 enum np_lb {
-	NP_LB_OFF,   /* not ours */
+	NP_LB_OFF, /* not ours */
 	NP_LB_ON,
 	NP_LB_DRAIN, /* flows that exist live on, new ones go to the kernel */
 };
 
 /* Bits of np_iface.flags. */
-#define NP_IFACE_STATS	  0x01 /* count every translated packet */
+#define NP_IFACE_STATS	    0x01 /* count every translated packet */
 #define NP_IFACE_XDP_NATIVE 0x02 /* native XDP is attached: a target for its redirects */
-#define NP_IFACE_MSS_AUTO 0x04 /* clamp to the route's MTU too */
-#define NP_IFACE_POD	  0x08 /* by the local detector, what comes in here is from a pod */
+#define NP_IFACE_MSS_AUTO   0x04 /* clamp to the route's MTU too */
+#define NP_IFACE_POD	    0x08 /* by the local detector, what comes in here is from a pod */
 
 struct np_iface {
 	__u32 ifindex; /* 0: empty */
 	__u8 lb;       /* enum np_lb */
 	__u8 flags;
-	__u8 l2_len;   /* bytes before the IP header: 14, or 0 on wg0, tunl0 and the like */
+	__u8 l2_len; /* bytes before the IP header: 14, or 0 on wg0, tunl0 and the like */
 	__u8 pad;
-	__u16 mss4;    /* largest MSS to let through, in bytes; 0: do not clamp */
+	__u16 mss4; /* largest MSS to let through, in bytes; 0: do not clamp */
 	__u16 mss6;
 	__u32 mtu;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The BTF definitions of the tables, for BPF programs. nearpathd sets max_entries before load, creates each table once, and shares it between the programs of all hooks.
- * Arrays only: their lookup is inlined, and user space writes them by plain stores.
+ * The BTF definitions of the tables, for BPF programs. nearpathd sets max_entries before load,
+ * creates each table once, and shares it between the programs of all hooks. Arrays only: their
+ * lookup is inlined, and user space writes them by plain stores.
  */
 #ifndef NEARPATH_MAPS_MAPS_BPF_H
 #define NEARPATH_MAPS_MAPS_BPF_H

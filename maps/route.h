@@ -12,14 +12,14 @@
 #define NP_ROUTES 4096 /* a CPU; a power of two */
 
 struct np_route {
-	__u32 flow;    /* number of the record, */
-	__u32 seq;     /* its life */
-	__u32 name;    /* and direction: enum np_name */
+	__u32 flow; /* number of the record, */
+	__u32 seq;  /* its life */
+	__u32 name; /* and direction: enum np_name */
 	__u32 family;
 	__u32 until;   /* jiffies, low 32 bits */
 	__u32 ifindex; /* 0: empty */
 	__u32 mtu;
-	__u8 mac[12];  /* destination and source, as in an Ethernet header */
+	__u8 mac[12]; /* destination and source, as in an Ethernet header */
 	__u8 pad[24];
 };
 NP_STATIC_ASSERT(sizeof(struct np_route) == 64);

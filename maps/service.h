@@ -20,10 +20,10 @@
 
 /* What happens to new connections of one class: a run of slots, or no forwarding at all. */
 struct np_policy {
-	__u32 slot;    /* first slot of the run */
-	__u32 count;   /* length of the run; 0 unless verdict is NP_VERDICT_FORWARD */
-	__u8 verdict;  /* enum np_verdict */
-	__u8 snat;     /* 1: translate the source */
+	__u32 slot;   /* first slot of the run */
+	__u32 count;  /* length of the run; 0 unless verdict is NP_VERDICT_FORWARD */
+	__u8 verdict; /* enum np_verdict */
+	__u8 snat;    /* 1: translate the source */
 	__u8 pad[2];
 };
 NP_STATIC_ASSERT(sizeof(struct np_policy) == 12);
@@ -40,7 +40,7 @@ struct np_service {
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP; 0 for an address entry */
 	__u8 family;   /* NP_IPV4 or NP_IPV6 */
 	__u32 flags;
-	__u32 id;      /* number of the service port, the same in all versions: index of counters */
+	__u32 id; /* number of the service port, the same in all versions: index of counters */
 	struct np_policy policy[NP_CLASSES];
 	__u8 pad[16];
 };

@@ -11,7 +11,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define np_ctx struct __sk_buff
+#define np_ctx	     struct __sk_buff
 #define np_ct_lookup bpf_skb_ct_lookup
 
 #include "../datapath/connect.h"
@@ -36,9 +36,9 @@
  */
 enum todo {
 	TODO_NOTHING,
-	TODO_CLAMP,    /* a SYN: look at its MSS */
-	TODO_CONNECT,  /* opens a connection and has no flow: the request is set */
-	TODO_PULL,     /* headers are not in the linear part */
+	TODO_CLAMP,   /* a SYN: look at its MSS */
+	TODO_CONNECT, /* opens a connection and has no flow: the request is set */
+	TODO_PULL,    /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
 };
@@ -95,9 +95,8 @@ static __always_inline int clamp(struct __sk_buff *skb, __u32 l2_len, __u32 limi
 	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_PORTS)
 		return 0;
 	if (how & CLAMP_BY_ROUTE) {
-		mtu = how & CLAMP_INGRESS ?
-			      route_mtu(skb, &p.tuple.dst, &p.tuple.src, family) :
-			      route_mtu(skb, &p.tuple.src, &p.tuple.dst, family);
+		mtu = how & CLAMP_INGRESS ? route_mtu(skb, &p.tuple.dst, &p.tuple.src, family)
+					  : route_mtu(skb, &p.tuple.src, &p.tuple.dst, family);
 		if (mtu > headers && mtu - headers < limit)
 			limit = mtu - headers;
 	}
@@ -224,7 +223,7 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		hit.flow = NULL;
 	}
 	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens) {
-		*r = (struct flow_request){ .tuple = tuple_whole(&p.tuple, family), .hook = hook };
+		*r = (struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = hook};
 		return TODO_CONNECT;
 	}
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
@@ -302,11 +301,11 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
 		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)
-		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook) :
-				    tc_fragment6(skb, iface->l2_len, hook);
+		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
+				  : tc_fragment6(skb, iface->l2_len, hook);
 	else if (todo == TODO_ICMP)
-		family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook) :
-				    tc_icmp6(skb, iface->l2_len, hook);
+		family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
+				  : tc_icmp6(skb, iface->l2_len, hook);
 	else
 		tc_clamp_to_iface(skb, iface, hook, family);
 	return TC_NEXT;

@@ -10,7 +10,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define np_ctx struct xdp_md
+#define np_ctx	     struct xdp_md
 #define np_ct_lookup bpf_xdp_ct_lookup
 
 #include "../datapath/connect.h"
@@ -52,8 +52,8 @@ static __always_inline __u32 packet_length(const struct packet *p, int family)
 
 static __always_inline __u8 packet_ttl(const struct packet *p, int family)
 {
-	return family == NP_IPV4 ? ((struct iphdr *)p->l3)->ttl :
-				   ((struct ipv6hdr *)p->l3)->hop_limit;
+	return family == NP_IPV4 ? ((struct iphdr *)p->l3)->ttl
+				 : ((struct ipv6hdr *)p->l3)->hop_limit;
 }
 
 /*
@@ -209,8 +209,8 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 		return forward(ctx, &p, &hit, out, &scratch, family);
 	if (!opens || p.fragment)
 		return TODO_PASS;
-	out->request = (struct flow_request){ .tuple = tuple_whole(&p.tuple, family),
-					      .hook = NP_HOOK_XDP };
+	out->request =
+		(struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = NP_HOOK_XDP};
 	return TODO_CONNECT;
 }
 
