@@ -126,9 +126,9 @@ format: ## clang-format all C
 lint: $(SKELS) ## clang-format (dry), cppcheck, clang-tidy, shellcheck
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 	$(Q)cppcheck -q --error-exitcode=1 --enable=warning,portability --inline-suppr \
-		--suppressions-list=.cppcheck-suppressions -Iloader -I/usr/include/uthash loader selftests bench
+		--suppressions-list=.cppcheck-suppressions -Iloader loader selftests/tools bench
 	$(Q)clang-tidy --quiet $(wildcard loader/*.c) -- $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE \
-		-DNEARPATH_VERSION='""' 2>/dev/null
+		-DNEARPATH_VERSION='""'
 	$(Q)shellcheck -x .ci/run $(shell git ls-files '*.sh')
 
 clean: ## remove build/

@@ -210,6 +210,12 @@ static void apply(struct ifaces *ifs, struct iface *i, bool first)
 	put_on(ifs, i, xdp_changed);
 }
 
+static bool same_link(const struct netlink_link *a, const struct netlink_link *b)
+{
+	return !strcmp(a->name, b->name) && a->mtu == b->mtu && a->up == b->up &&
+	       a->l2_len == b->l2_len && a->supported == b->supported && a->master == b->master;
+}
+
 void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)
 {
 	struct iface *i;
@@ -225,7 +231,7 @@ void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)
 		HASH_ADD(hh, ifs->by_index, link.ifindex, sizeof(int), i);
 	}
 	i->seen = true;
-	if (!first && !memcmp(&i->link, link, sizeof(*link)))
+	if (!first && same_link(&i->link, link))
 		return;
 	i->link = *link;
 	classify(ifs, i);

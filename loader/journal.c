@@ -144,7 +144,7 @@ int journal_rewrite(struct journal *j, const json_t *line)
 {
 	_cleanup_free_ char *temporary = NULL;
 	_cleanup_close_ int fd = -1;
-	off_t length;
+	off_t length = 0;
 	int rc;
 
 	if (asprintf(&temporary, "%s.new", j->path) < 0)

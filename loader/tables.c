@@ -220,7 +220,7 @@ static int open_config(struct tables *t)
 	}
 	if (t->config->abi_version != NP_ABI_VERSION) {
 		snprintf(reason, sizeof(reason),
-			 "the pinned tables have ABI version %u, this nearpathd has %u; "
+			 "the pinned tables have ABI version %u, this nearpathd has %d; "
 			 "run nearpathd --cleanup first",
 			 t->config->abi_version, NP_ABI_VERSION);
 		return -EPROTO;

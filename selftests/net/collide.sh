@@ -130,6 +130,19 @@ direct_beside_service() {
 	held "IPv$f, direct after a service" direct
 }
 
+# Connections that are no service's are known to conntrack only, which runs where a rule asks for
+# it, as those of kube-proxy and of all network plugins do.
+conntrack_on() {
+	in_ns node-a nft -f - <<-'END'
+		table inet track {
+			chain forward {
+				type filter hook forward priority 0;
+				ct state established counter accept
+			}
+		}
+	END
+}
+
 service_beside_direct() {
 	local f=$1
 	hold "$f" direct 41008
@@ -153,6 +166,7 @@ main() {
 	done
 	world_nearpath node-a
 	world_apply node-a
+	conntrack_on
 	for f in 4 6; do
 		two_services "$f"
 		two_services_udp "$f"

@@ -26,8 +26,8 @@ write_raw() {
 		    os.setuid(uid)
 		def connect():
 		    s = socket.socket(socket.AF_UNIX)
+		    s.connect(path) # blocks while the backlog is full
 		    s.settimeout(20)
-		    s.connect(path)
 		    return s
 		data = sys.stdin.buffer.read()
 		if hold:

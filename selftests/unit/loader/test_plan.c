@@ -29,7 +29,8 @@
 #define HERE_ENDING "{'addresses':['10.1.0.3'],'nodeName':'n1'," ENDING
 #define UNREADY	    "{'addresses':['10.1.0.4'],'conditions':{'ready':false,'serving':false}}"
 
-static const struct plan_node detecting = {.name = "n1", .zone = "a", .detector4 = true, .detector6 = true};
+static const struct plan_node detecting = {
+	.name = "n1", .zone = "a", .detector4 = true, .detector6 = true};
 static const struct plan_node blind = {.name = "n1", .zone = "a"};
 static const struct plan_node masquerading = {
 	.name = "n1", .zone = "a", .detector4 = true, .detector6 = true, .masquerade_all = true};

@@ -184,6 +184,8 @@ static void damage(struct fixture *f, enum damage what)
 /* Whatever is in one entry: no crash, and what is published afterwards is right. */
 static void damaged_entries_do_no_harm(struct fixture *f, enum damage what)
 {
+	const struct np_service *other;
+
 	PUBLISH(f, "ns/a", IP("1"), "1 2");
 	PUBLISH(f, "ns/b", IP("2"), "2 3");
 	damage(f, what);
@@ -192,8 +194,10 @@ static void damaged_entries_do_no_harm(struct fixture *f, enum damage what)
 		assert_int_equal(publish_used(f->p, TABLE_frontends), 1);
 	PUBLISH(f, "ns/a", IP("1"), "4");
 	CHECK(f, "ns/a", IP("1"), "4");
-	assert_int_equal(backend_of(f, &find4(f, V4(2), 80, NULL)->policy[0], 0)->flags,
-			 NP_BACKEND_USED);
+	other = find4(f, V4(2), 80, NULL);
+	assert_true(other || what == SLOTS_OF_ANOTHER); /* then either of the two may be dropped */
+	if (other)
+		assert_int_equal(backend_of(f, &other->policy[0], 0)->flags, NP_BACKEND_USED);
 	PUBLISH(f, "ns/b", IP("2"), "3 4");
 	publish_sweep(f->p);
 	CHECK(f, "ns/a", IP("1"), "4");
