@@ -301,7 +301,7 @@ static void print_help(void)
 	printf("Usage: nearpathd [OPTION]...\n"
 	       "Carry Kubernetes service traffic by tc and XDP programs. Objects arrive on the "
 	       "config\n"
-	       "socket; see nearpath(8).\n\n");
+	       "socket; see nearpath --help.\n\n");
 	for (i = table; i->name; i++) {
 		snprintf(left, sizeof(left), "--%s %s", i->name, i->argument ?: "");
 		printf("  %-24s %s\n", left, i->help);
