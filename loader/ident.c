@@ -24,16 +24,17 @@ static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
 {
 	uint32_t size = p->tables->size[TABLE_service_stats], i, n;
 
-	if (wanted != NO_ID) {
+	/* Only once: a frontend may have moved to another service while no daemon ran. */
+	if (wanted < size && p->id_taken[wanted] == ID_ADOPTED) {
 		*id = wanted;
-		p->id_taken[wanted] = 1;
+		p->id_taken[wanted] = ID_OWNED;
 		return 0;
 	}
 	for (i = 0; i < size; i++) {
 		n = (p->id_hint + i) % size;
 		if (p->id_taken[n])
 			continue;
-		p->id_taken[n] = 1;
+		p->id_taken[n] = ID_OWNED;
 		p->id_hint = n + 1;
 		memset(&p->tables->service_stats[n], 0, sizeof(struct np_service_stats));
 		*id = n;
@@ -88,6 +89,15 @@ void ident_drop(struct publisher *p, const struct plan *plan)
 	if (ident)
 		drop(p, ident);
 	free(key);
+}
+
+void ident_sweep(struct publisher *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
+		if (p->id_taken[i] == ID_ADOPTED)
+			p->id_taken[i] = 0;
 }
 
 void ident_free(struct publisher *p)

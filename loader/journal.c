@@ -72,14 +72,15 @@ int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), voi
 	_cleanup_free_ char *text = NULL;
 	size_t capacity = 0;
 	off_t good = 0;
-	ssize_t length;
-	int rc = 0, copy = dup(j->fd);
+	ssize_t length = 0;
+	int rc = 0, failed, copy = dup(j->fd);
 	FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
 
 	*lines = 0;
 	if (!file)
 		return -errno;
 	rewind(file);
+	errno = 0;
 	while (!rc && (length = getline(&text, &capacity, file)) > 0 && text[length - 1] == '\n') {
 		json_t *line = json_loadb(text, length, 0, NULL);
 
@@ -90,9 +91,10 @@ int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), voi
 		good += length;
 		++*lines;
 	}
+	failed = feof(file) ? 0 : errno; /* not a torn line: one that could not be read */
 	fclose(file);
-	if (rc)
-		return rc;
+	if (rc || (failed && length < 0))
+		return rc ?: -failed;
 	j->length = j->base = good;
 	if (ftruncate(j->fd, good))
 		return -errno;

@@ -69,7 +69,8 @@ static int set_path(const char **path, const char *text, char *error, size_t siz
 static int set_socket(struct options *o, const char *text, char *error, size_t size)
 {
 	if (strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(error, size, "\"%s\" is longer than a socket's path may be", text);
+		snprintf(error, size, "a path longer than %zu characters is none for a socket",
+			 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 		return -EINVAL;
 	}
 	return set_path(&o->socket, text, error, size);
@@ -181,7 +182,7 @@ static int set_snat_ports(struct options *o, const char *text, char *error, size
 	unsigned low, high;
 	char rest;
 
-	if (sscanf(text, "%u-%u%c", &low, &high, &rest) != 2 || low < 1 || high > 65535 ||
+	if (sscanf(text, "%5u-%5u%c", &low, &high, &rest) != 2 || low < 1 || high > 65535 ||
 	    low > high) {
 		snprintf(error, size, "\"%s\" is not a range of ports such as 1024-32767", text);
 		return -EINVAL;
@@ -216,7 +217,7 @@ static int set_cidr(struct options *o, char *cidr)
 		return -EINVAL;
 	*slash = '\0';
 	bits = strtoul(slash + 1, &end, 10);
-	if (*end || end == slash + 1 || bits > (six ? 128 : 32) ||
+	if (*end || slash[1] < '0' || slash[1] > '9' || bits > (six ? 128 : 32) ||
 	    inet_pton(six ? AF_INET6 : AF_INET, cidr, &addr) != 1)
 		return -EINVAL;
 	if (six && !o->detector6) {

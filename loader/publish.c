@@ -139,8 +139,16 @@ static struct owner *owner_add(struct publisher *p, const char *namespace, const
 	return o;
 }
 
+/* How many wait is known, so that a change costs nothing for the services that do not. */
+static void owner_wait(struct publisher *p, struct owner *o, bool waiting)
+{
+	p->waiting += waiting - o->waiting;
+	o->waiting = waiting;
+}
+
 static void owner_remove(struct publisher *p, struct owner *o)
 {
+	owner_wait(p, o, false);
 	HASH_DEL(p->owners, o);
 	owner_clear(o);
 	free(o->key);
@@ -170,6 +178,7 @@ static int publish_frontend(struct publisher *p, struct owner *owner, const stru
 		return rc;
 	}
 	f->owner = owner;
+	f->stale = false;
 	f->generation = p->generation;
 	return 0;
 }
@@ -182,13 +191,13 @@ static bool plan_in_place(struct publisher *p, struct owner *o, const struct pla
 	struct frontend *f;
 	size_t i;
 
-	for (i = 0; i < o->count && !old && !o->partial; i++)
+	for (i = 0; i < o->count && !old; i++)
 		if (plan_equal(o->plans[i], plan))
 			old = o->plans[i];
 	for (i = 0; old && i < plan->frontends; i++) {
 		key = frontend_key(plan, &plan->frontend[i]);
 		f = frontend_get(p, &key);
-		if (!f || f->owner != o)
+		if (!f || f->owner != o || f->stale)
 			return false;
 	}
 	for (i = 0; old && i < plan->frontends; i++) {
@@ -214,6 +223,25 @@ static int publish_plan(struct publisher *p, struct owner *o, const struct plan 
 	return 0;
 }
 
+/* After a change that failed: what the plans still name stays as it was, for now. */
+static void keep_named(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
+{
+	struct frontend_key key;
+	struct frontend *f;
+	size_t i, j;
+
+	for (i = 0; i < count; i++) {
+		for (j = 0; j < plans[i]->frontends; j++) {
+			key = frontend_key(plans[i], &plans[i]->frontend[j]);
+			f = frontend_get(p, &key);
+			if (!f || f->owner != o || f->generation == p->generation)
+				continue;
+			f->stale = true;
+			f->generation = p->generation;
+		}
+	}
+}
+
 /* Frontends of the owner that its plans no longer name; found by the plans it had. */
 static void remove_old(struct publisher *p, struct owner *o)
 {
@@ -236,13 +264,15 @@ static void publish_waiting(struct publisher *p)
 {
 	struct owner *o, *next;
 	struct frontend_key key;
+	struct frontend *f;
 	size_t i, j;
 
 	HASH_ITER (hh, p->owners, o, next) {
 		for (i = 0; o->waiting && i < o->count; i++) {
 			for (j = 0; j < o->plans[i]->frontends; j++) {
 				key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
-				if (!frontend_get(p, &key))
+				f = frontend_get(p, &key);
+				if (!f || (f->owner == o && f->stale))
 					publish_frontend(p, o, o->plans[i],
 							 &o->plans[i]->frontend[j]);
 			}
@@ -250,7 +280,7 @@ static void publish_waiting(struct publisher *p)
 	}
 }
 
-static bool owner_waits(struct publisher *p, const struct owner *o)
+static bool owner_waits(struct publisher *p, const struct owner *o, bool stale)
 {
 	size_t i, j;
 
@@ -258,7 +288,7 @@ static bool owner_waits(struct publisher *p, const struct owner *o)
 		for (j = 0; j < o->plans[i]->frontends; j++)
 			if (!publish_has(p, o->plans[i], &o->plans[i]->frontend[j]))
 				return true;
-	return false;
+	return stale;
 }
 
 /* The counters' numbers of service ports that are gone are free for others. */
@@ -275,14 +305,24 @@ static void drop_idents(struct publisher *p, struct owner *o, struct plan **plan
 	}
 }
 
+static int by_port(const void *a, const void *b)
+{
+	const struct plan *const *left = a, *const *right = b;
+
+	return strcmp((*left)->port_name, (*right)->port_name);
+}
+
 static int take_plans(struct owner *o, struct plan **plans, size_t count)
 {
 	struct plan **copy = calloc(count ?: 1, sizeof(*copy));
 
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, plans, count * sizeof(*copy));
-	memset(plans, 0, count * sizeof(*plans));
+	if (count) {
+		memcpy(copy, plans, count * sizeof(*copy));
+		qsort(copy, count, sizeof(*copy), by_port);
+		memset(plans, 0, count * sizeof(*plans));
+	}
 	owner_clear(o);
 	o->plans = copy;
 	o->count = count;
@@ -294,24 +334,27 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 {
 	struct owner *o = owner_add(p, namespace, name);
 	int rc = o ? 0 : -ENOMEM;
+	bool stale;
 	size_t i;
 
 	p->generation++;
 	for (i = 0; i < count && !rc; i++)
 		rc = publish_plan(p, o, plans[i]);
 	if (o) {
-		if (!rc)
-			remove_old(p, o);
+		stale = rc;
+		if (stale)
+			keep_named(p, o, plans, count);
+		remove_old(p, o);
 		drop_idents(p, o, plans, count);
-		o->partial = rc;
 		rc = take_plans(o, plans, count) ?: rc;
-		o->waiting = owner_waits(p, o);
+		owner_wait(p, o, owner_waits(p, o, stale));
 	}
 	for (i = 0; i < count; i++)
 		plan_free(&plans[i]);
 	if (o && !o->count)
 		owner_remove(p, o);
-	publish_waiting(p);
+	if (p->waiting)
+		publish_waiting(p);
 	return rc;
 }
 
@@ -323,6 +366,7 @@ void publish_sweep(struct publisher *p)
 		if (!f->owner && !f->address)
 			frontend_remove(p, f);
 	}
+	ident_sweep(p);
 }
 
 bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf)
@@ -350,7 +394,9 @@ struct np_service_stats publish_stats(struct publisher *p, const struct plan *pl
 
 static int by_key(struct owner *a, struct owner *b)
 {
-	return strcmp(a->key, b->key);
+	int order = strcmp(a->plans[0]->namespace, b->plans[0]->namespace);
+
+	return order ?: strcmp(a->plans[0]->name, b->plans[0]->name);
 }
 
 int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg)

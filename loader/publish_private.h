@@ -22,8 +22,7 @@ struct owner {
 	char *key; /* namespace/name */
 	struct plan **plans;
 	size_t count;
-	bool waiting; /* some of its frontends belong to another */
-	bool partial; /* a table was full: not all of its plans are in the tables */
+	bool waiting; /* some of its frontends belong to another, or found no room */
 	UT_hash_handle hh;
 };
 
@@ -32,6 +31,7 @@ struct frontend {
 	uint64_t *entry;     /* in the table */
 	uint32_t version;    /* number of its struct np_service */
 	struct owner *owner; /* NULL: adopted, or an address entry */
+	bool stale;	     /* a table was full: is as it was before the last change */
 	bool address;	     /* describes an address of this host */
 	bool told;	     /* the kernel has named it since publish_addresses_begin() */
 	uint64_t generation; /* of the change that last named it */
@@ -67,13 +67,16 @@ struct publisher {
 	struct backend *backends;
 	struct backend **by_number; /* of the backend table */
 	struct owner *owners;
+	uint32_t waiting; /* owners that wait */
 	uint64_t generation;
 	struct ident *idents;
-	uint8_t *id_taken; /* by number of the service_stats table */
+	uint8_t *id_taken; /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
 	uint32_t id_hint;
 };
 
 #define NO_ID UINT32_MAX
+
+enum { ID_ADOPTED = 1, ID_OWNED };
 
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
@@ -87,6 +90,8 @@ void frontend_remove(struct publisher *p, struct frontend *f);
  */
 int ident_get(struct publisher *p, const struct plan *plan, uint32_t wanted, uint32_t *id);
 void ident_drop(struct publisher *p, const struct plan *plan);
+/* Numbers of adopted versions that no service port took over are free again. */
+void ident_sweep(struct publisher *p);
 void ident_free(struct publisher *p);
 bool plan_same_port(const struct plan *a, const struct plan *b);
 

@@ -201,17 +201,19 @@ void space_give_backend(struct space *s, uint32_t number)
 
 void space_give_slots(struct space *s, uint32_t first, uint32_t count)
 {
+	uint32_t run = 1; /* what slots_used() counts */
+
+	while (run < count)
+		run <<= 1;
 	limbo_add(s, LIMBO_SLOTS, first, count);
-	s->waiting.slots += count;
+	s->waiting.slots += run;
 }
 
 struct space_sizes space_used(const struct space *s)
 {
-	uint32_t slots = slots_used(s->slots);
-
 	return (struct space_sizes){
 		.services = s->services.size - s->services.count - s->waiting.services,
 		.backends = s->backends.size - s->backends.count - s->waiting.backends,
-		.slots = slots > s->waiting.slots ? slots - s->waiting.slots : 0,
+		.slots = slots_used(s->slots) - s->waiting.slots,
 	};
 }

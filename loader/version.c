@@ -307,19 +307,45 @@ void publish_addresses_end(struct publisher *p)
 	}
 }
 
-/* A run of an adopted version: its slots and the references to its backends. */
-static void adopt_run(struct publisher *p, const struct np_policy *policy)
+/* The runs of an adopted version, and the references to its backends. False: not to be believed. */
+static bool adopt_runs(struct publisher *p, const struct np_service *s)
 {
-	uint32_t i, number;
+	uint32_t n, number;
+	int i;
 
-	if (policy->slot + (uint64_t)policy->count > tables_slots(p->tables) ||
-	    space_adopt_slots(p->space, policy->slot, policy->count))
-		return;
-	for (i = 0; i < policy->count; i++) {
-		number = *tables_slot(p->tables, policy->slot + i);
-		if (number < p->tables->size[TABLE_backends] && p->by_number[number])
-			p->by_number[number]->references++;
+	for (i = 0; i < NP_CLASSES; i++)
+		if (run_is_first(s, i) &&
+		    (s->policy[i].slot + (uint64_t)s->policy[i].count > tables_slots(p->tables) ||
+		     space_adopt_slots(p->space, s->policy[i].slot, s->policy[i].count)))
+			break;
+	if (i < NP_CLASSES) {
+		while (i--)
+			if (run_is_first(s, i))
+				space_give_slots(p->space, s->policy[i].slot, s->policy[i].count);
+		return false;
 	}
+	for (i = 0; i < NP_CLASSES; i++) {
+		for (n = 0; run_is_first(s, i) && n < s->policy[i].count; n++) {
+			number = *tables_slot(p->tables, s->policy[i].slot + n);
+			if (number < p->tables->size[TABLE_backends] && p->by_number[number])
+				p->by_number[number]->references++;
+		}
+	}
+	return true;
+}
+
+/* Is this entry where programs look for it? */
+static bool entry_in_place(struct publisher *p, const uint64_t *entry,
+			   const struct frontend_key *key)
+{
+	const struct tables *t = p->tables;
+	struct np_hash h =
+		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
+	uint32_t mask = t->size[TABLE_frontends] - 1;
+	uint32_t at = (entry - (const uint64_t *)t->frontends) / NP_BUCKET;
+
+	return *entry >> 32 == h.tag &&
+	       (at == (h.bucket & mask) || at == (np_hash_other_bucket(h.bucket, h.tag) & mask));
 }
 
 static int adopt_backend(struct publisher *p, uint32_t number)
@@ -339,33 +365,43 @@ static int adopt_backend(struct publisher *p, uint32_t number)
 	return space_adopt_backend(p->space, number);
 }
 
+/* What cannot have come from this program is dropped. */
 static int adopt_entry(struct publisher *p, uint64_t *entry)
 {
 	uint32_t version = (uint32_t)*entry;
-	struct np_service *s = &p->tables->services[version];
+	const struct np_service *s = &p->tables->services[version];
+	struct frontend_key key;
 	struct frontend *f;
-	int i;
 
-	if (version >= p->tables->size[TABLE_services] || space_adopt_service(p->space, version)) {
-		*entry = 0; /* names nothing: cannot have come from this program */
+	if (version >= p->tables->size[TABLE_services]) {
+		*entry = 0;
+		return 0;
+	}
+	memset(&key, 0, sizeof(key));
+	key.addr = s->addr;
+	key.port = s->port;
+	key.protocol = s->protocol;
+	key.family = s->family;
+	if (!entry_in_place(p, entry, &key) || frontend_get(p, &key) ||
+	    space_adopt_service(p->space, version)) {
+		*entry = 0;
+		return 0;
+	}
+	if (!adopt_runs(p, s)) {
+		*entry = 0;
+		space_give_service(p->space, version);
 		return 0;
 	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	f->key.addr = s->addr;
-	f->key.port = s->port;
-	f->key.protocol = s->protocol;
-	f->key.family = s->family;
+	f->key = key;
 	f->entry = entry;
 	f->version = version;
 	f->address = !s->port;
 	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
-	for (i = 0; i < NP_CLASSES; i++)
-		if (run_is_first(s, i))
-			adopt_run(p, &s->policy[i]);
 	if (s->port && s->id < p->tables->size[TABLE_service_stats])
-		p->id_taken[s->id] = 1;
+		p->id_taken[s->id] = ID_ADOPTED;
 	return 0;
 }
 

@@ -247,6 +247,29 @@ world_reach() {
 	check_equal "$what" "failed 0${server#any}${peer#any}" "$got"
 }
 
+# world_watch_mss NAME: from now on nftables notes each MSS that comes in.
+world_watch_mss() {
+	in_ns "$1" nft -f - <<-'END'
+		table inet mss {
+			set seen {
+				typeof tcp option maxseg size
+				flags dynamic
+			}
+			chain input {
+				type filter hook input priority -300
+				tcp flags & (syn | rst) == syn add @seen { tcp option maxseg size }
+			}
+		}
+	END
+}
+
+# world_seen_mss NAME: the values since the last time.
+world_seen_mss() {
+	in_ns "$1" nft -j list set inet mss seen |
+		jq -r '[.nftables[] | .set? // empty | .elem[]? | .elem?.val // .] | join(" ")'
+	in_ns "$1" nft flush set inet mss seen
+}
+
 # --- the objects -----------------------------------------------------------------------------
 # Kept as files in $NP_DIR/objects: naming one again replaces it. An ADDRESS with ':' is IPv6.
 

@@ -19,29 +19,6 @@ objects() {
 	world_slice there mss "$WORLD_PORT" server-b
 }
 
-# watch_mss NAME: from now on nftables notes each MSS that comes in.
-watch_mss() {
-	in_ns "$1" nft -f - <<-'END'
-		table inet mss {
-			set seen {
-				typeof tcp option maxseg size
-				flags dynamic
-			}
-			chain input {
-				type filter hook input priority -300
-				tcp flags & (syn | rst) == syn add @seen { tcp option maxseg size }
-			}
-		}
-	END
-}
-
-# seen NAME: the values since the last time.
-seen() {
-	in_ns "$1" nft -j list set inet mss seen |
-		jq -r '[.nftables[] | .set? // empty | .elem[]? | .elem?.val // .] | join(" ")'
-	in_ns "$1" nft flush set inet mss seen
-}
-
 to() {
 	if [[ $1 == 4 ]]; then
 		echo "$2:$4"
@@ -53,12 +30,12 @@ to() {
 # sees WHAT CLIENT SERVER TO SYN SYNACK: the MSS the server is told and the client is told.
 sees() {
 	local what=$1 client=$2 server=$3
-	seen "$client" >/dev/null
-	seen "$server" >/dev/null
+	world_seen_mss "$client" >/dev/null
+	world_seen_mss "$server" >/dev/null
 	world_load mss "$client" --connect "$4" --count 2 --timeout-ms 1500 || true
 	check_equal "$what: failed" 0 "$(world_result mss failed)"
-	check_equal "$what: MSS in SYN" "$5" "$(seen "$server")"
-	check_equal "$what: MSS in SYN-ACK" "$6" "$(seen "$client")"
+	check_equal "$what: MSS in SYN" "$5" "$(world_seen_mss "$server")"
+	check_equal "$what: MSS in SYN-ACK" "$6" "$(world_seen_mss "$client")"
 }
 
 # devs DEVS SETTING...
@@ -133,7 +110,7 @@ main() {
 	world_build
 	objects
 	for name in client-a outside server-a server-b; do
-		watch_mss "$name"
+		world_watch_mss "$name"
 	done
 	world_nearpath node-a
 	world_apply node-a
