@@ -165,6 +165,27 @@ static int detach_pinned(const char *links)
 	return err;
 }
 
+int attach_sweep(const char *links)
+{
+	_cleanup_(close_dir) DIR *dir = opendir(links);
+	char name[IF_NAMESIZE];
+	struct dirent *entry;
+	int ifindex, err = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (!err && (entry = readdir(dir))) {
+		ifindex = pin_ifindex(entry->d_name);
+		if (!ifindex || if_indextoname(ifindex, name))
+			continue;
+		err = detach_tc(links, ifindex);
+		if (!err)
+			err = attach_xdp_remove(links, ifindex);
+		rewinddir(dir); /* what readdir() returns after files went is not defined */
+	}
+	return err;
+}
+
 static void free_names(struct if_nameindex **names)
 {
 	if (*names)

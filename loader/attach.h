@@ -47,6 +47,9 @@ int detach_tc(const char *links, int ifindex);
  */
 int detach_all(const char *links);
 
+/* Remove the pins of interfaces that are gone, as after a time when no daemon ran. */
+int attach_sweep(const char *links);
+
 const char *attach_tc_name(enum attach_tc tc);	  /* "none", "tcx", "clsact" */
 const char *attach_xdp_name(enum attach_xdp xdp); /* "off", "generic", "native" */
 

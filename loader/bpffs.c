@@ -2,6 +2,7 @@
 /* Making and removing the directory for pins. */
 #include "bpffs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdbool.h>
@@ -51,11 +52,28 @@ int bpffs_make(const char *dir)
 	return mount("bpf", dir, "bpf", 0, "mode=0700") ? -errno : 0;
 }
 
+/* Does anyone have something in it? The kernel's own two files do not count (kernel/bpf/preload).
+ */
+static bool is_empty(const char *dir)
+{
+	DIR *open = opendir(dir);
+	struct dirent *entry;
+	bool empty = true;
+
+	while (open && empty && (entry = readdir(open)))
+		empty = entry->d_name[0] == '.' || !strcmp(entry->d_name, "maps.debug") ||
+			!strcmp(entry->d_name, "progs.debug");
+	if (open)
+		closedir(open);
+	return empty;
+}
+
 int bpffs_remove(const char *dir)
 {
+	if (!is_empty(dir))
+		return 0;
 	if (is_bpffs(dir) && is_mount_point(dir) && umount(dir))
 		return -errno;
-	/* Not ours if something is left in it. */
 	if (rmdir(dir) && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
 		return -errno;
 	return 0;

@@ -6,7 +6,7 @@
 /* 0 or -errno. */
 int bpffs_make(const char *dir);
 
-/* Remove what bpffs_make() made: the mount if dir is the root of one, and the empty directory. */
+/* Remove what bpffs_make() made, the mount and the directory, unless others have pins there. */
 int bpffs_remove(const char *dir);
 
 #endif

@@ -203,6 +203,21 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
 
+/* Only one daemon may use a directory; the lock goes with the process. */
+static int lock(const char *path, int flags, const char *option, int *fd)
+{
+	int rc;
+
+	*fd = open(path, flags | O_CLOEXEC, 0600);
+	if (*fd >= 0 && !flock(*fd, LOCK_EX | LOCK_NB))
+		return 0;
+	rc = -errno;
+	daemon_log("cannot lock \"%s\": %s%s", path,
+		   rc == -EWOULDBLOCK ? "another nearpathd runs with this " : strerror(-rc),
+		   rc == -EWOULDBLOCK ? option : "");
+	return rc;
+}
+
 static int lock_state(struct daemon *d)
 {
 	_cleanup_free_ char *path = NULL;
@@ -214,15 +229,7 @@ static int lock_state(struct daemon *d)
 	}
 	if (asprintf(&path, "%s/lock", d->options.state_dir) < 0)
 		return -ENOMEM;
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
-		rc = -errno;
-		daemon_log("cannot lock \"%s\": %s", path,
-			   rc == -EWOULDBLOCK ? "another nearpathd runs with this --state-dir"
-					      : strerror(-rc));
-		return rc;
-	}
-	return 0;
+	return lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
 }
 
 static int open_tables(struct daemon *d)
@@ -244,6 +251,9 @@ static int open_tables(struct daemon *d)
 		daemon_log("cannot make a bpffs at \"%s\": %s", o->bpffs, strerror(-rc));
 		return rc;
 	}
+	rc = lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
+	if (rc)
+		return rc;
 	rc = tables_open(&options, &d->tables, &why);
 	if (rc) {
 		daemon_log("%s", why);
@@ -384,7 +394,7 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	if (!d)
 		return -ENOMEM;
 	d->options = *options;
-	d->lock_fd = -1;
+	d->lock_fd = d->tables_fd = -1;
 	d->started = time(NULL);
 	/* Kernels before 5.11 count maps against it; where it may not be raised, it is not needed.
 	 */
@@ -424,6 +434,7 @@ void daemon_free(struct daemon **daemon)
 	tables_close(&d->tables);
 	journal_close(&d->journal);
 	util_close(&d->lock_fd);
+	util_close(&d->tables_fd);
 	if (d->base)
 		event_base_free(d->base);
 	json_decref(d->warnings);
@@ -470,11 +481,18 @@ int daemon_cleanup(const struct options *options)
 	}
 	if (asprintf(&links, "%s/links", options->bpffs) < 0)
 		return -ENOMEM;
+	if (!access(options->bpffs, F_OK))
+		rc = lock(options->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d.tables_fd);
+	if (rc)
+		goto out;
+	util_close(&d.tables_fd); /* or it could not be unmounted */
 	rc = cleanup_step("attached programs", detach_all(links));
 	rc = cleanup_step("pinned tables", tables_unpin(options->bpffs)) ?: rc;
 	rc = cleanup_step("the bpffs directory", bpffs_remove(options->bpffs)) ?: rc;
 	rc = cleanup_step("the state", remove_state(options)) ?: rc;
+out:
 	journal_close(&d.journal);
 	util_close(&d.lock_fd);
+	util_close(&d.tables_fd);
 	return rc;
 }

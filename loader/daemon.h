@@ -34,7 +34,8 @@ struct daemon {
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
 	char *links;		 /* directory of pinned links */
 	char *switches;		 /* file of switches set by hand */
-	int lock_fd;
+	int lock_fd;		 /* holds the state directory */
+	int tables_fd;		 /* holds the bpffs directory */
 	uint64_t revision;
 	time_t started;
 	bool synced;	  /* objects have been delivered, now or before a restart */

@@ -245,21 +245,38 @@ static json_t *all_flows(struct query *q)
 			 "truncated", q->count > q->limit);
 }
 
+/* Optional params of the right type; what is wrong goes into error. */
+static int read_query(struct query *q, json_t *params, struct rpc_error *error)
+{
+	json_t *limit = json_object_get(params, "limit");
+	json_t *namespace = json_object_get(params, "namespace");
+	json_t *name = json_object_get(params, "name");
+
+	if (limit && (!json_is_integer(limit) || json_integer_value(limit) < 1)) {
+		rpc_error_set(error, RPC_BAD_PARAMS, "params.limit is not a number from 1");
+		return -EINVAL;
+	}
+	if ((namespace && !json_is_string(namespace)) || (name && !json_is_string(name))) {
+		rpc_error_set(error, RPC_BAD_PARAMS, "params.%s is not a string",
+			      json_is_string(namespace) || !namespace ? "name" : "namespace");
+		return -EINVAL;
+	}
+	q->limit = limit ? (size_t)json_integer_value(limit) : FLOWS_DEFAULT_LIMIT;
+	q->namespace = json_string_value(namespace);
+	q->name = json_string_value(name);
+	return 0;
+}
+
 int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error)
 {
 	const char *what = json_string_value(json_object_get(params, "what"));
-	json_t *limit = json_object_get(params, "limit");
 	struct daemon *d = arg;
-	struct query q = {
-		.d = d,
-		.namespace = json_string_value(json_object_get(params, "namespace")),
-		.name = json_string_value(json_object_get(params, "name")),
-		.limit = json_is_integer(limit) && json_integer_value(limit) > 0
-				 ? (size_t)json_integer_value(limit)
-				 : FLOWS_DEFAULT_LIMIT,
-		.list = json_array(),
-	};
+	struct query q = {.d = d};
+	int rc = read_query(&q, params, error);
 
+	if (rc)
+		return rc;
+	q.list = json_array();
 	if (what && !strcmp(what, "flows")) {
 		*result = all_flows(&q);
 		json_decref(q.list);

@@ -109,7 +109,7 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	if (!m)
 		return w;
 	w.lb = m->has_lb ? m->set.lb : w.lb;
-	w.xdp = m->has_xdp ? m->set.xdp : w.xdp;
+	w.xdp = m->has_xdp && i->uplink ? m->set.xdp : w.xdp;
 	w.mss = m->has_mss ? m->set.mss : w.mss;
 	w.stats = m->has_stats ? m->set.stats : w.stats;
 	return w;
@@ -293,6 +293,7 @@ void ifaces_resync_end(struct ifaces *ifs)
 			ifaces_link_gone(ifs, i->link.ifindex);
 	}
 	sweep_table(ifs);
+	attach_sweep(ifs->options.links);
 }
 
 static json_t *mss_json(int mss)
@@ -459,6 +460,13 @@ static int remember(struct ifaces *ifs, const char *name, json_t *set, char *why
 	return 0;
 }
 
+static bool xdp_wanted(json_t *set)
+{
+	const char *xdp = json_string_value(json_object_get(set, "xdp"));
+
+	return xdp && strcmp(xdp, "off");
+}
+
 int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **result, char *why,
 	       size_t size)
 {
@@ -475,6 +483,14 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 			       : "there is no interface \"%s\"; see ip link",
 			 name);
 		return -ENODEV;
+	}
+	if (!found->uplink && xdp_wanted(set)) {
+		snprintf(why, size,
+			 "\"%s\" is no uplink: what a pod sends has half a checksum, which XDP "
+			 "cannot "
+			 "complete; name it in --uplinks if it leads outside",
+			 name);
+		return -EINVAL;
 	}
 	rc = remember(ifs, name, set, why, size);
 	if (rc)
