@@ -40,6 +40,18 @@ static __always_inline bool icmp_is_error(__u8 type, int family)
 	return type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER;
 }
 
+/* The quoted packet is an IPv6 fragment: go on behind that header if it is the first. */
+static __always_inline bool icmp_step_over(struct icmp_error *e, void *end)
+{
+	struct ipv6_ext *ext = (void *)e->ports;
+
+	if ((void *)(ext + 1) > end || ext->offset & bpf_htons(0xFFF8))
+		return false;
+	e->quoted.protocol = ext->next;
+	e->ports = (void *)(ext + 1);
+	return true;
+}
+
 static __always_inline bool icmp_parse(struct icmp_error *e, void *l4, void *end, int family)
 {
 	struct icmp_header *icmp = l4;
@@ -66,6 +78,8 @@ static __always_inline bool icmp_parse(struct icmp_error *e, void *l4, void *end
 		addr_read(&e->quoted.dst, six->daddr.in6_u.u6_addr32, family);
 		e->quoted.protocol = six->nexthdr;
 		e->ports = (void *)(six + 1);
+		if (six->nexthdr == IPPROTO_FRAGMENT && !icmp_step_over(e, end))
+			return false;
 	}
 	if ((void *)(e->ports + 1) > end)
 		return false;

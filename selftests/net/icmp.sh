@@ -139,10 +139,10 @@ main() {
 	write_datagram
 	world_nearpath node-a --mss off
 	world_apply node-a
-	fragments
 	for f in 4 6; do
 		is_told "narrow link" "$f"
 	done
+	fragments
 	narrow_behind
 	for f in 4 6; do
 		is_told "narrow behind the backend's node" "$f"

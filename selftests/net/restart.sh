@@ -179,7 +179,7 @@ cleaned() {
 	kill_daemon node-a
 	check "cleanup" cleanup_daemon node-a
 	check_equal "cleanup: the pins of others stay, and only they" foreign \
-		"$(ls "$(daemon_dir node-a)/bpf" 2>&1)"
+		"$(ls -I '*.debug' "$(daemon_dir node-a)/bpf" 2>&1)"
 	check "cleanup: filters of others stay on a shared device" \
 		filter_is_there cali1 ingress
 	check "cleanup: filters of others stay elsewhere" filter_is_there other0 egress
