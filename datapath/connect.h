@@ -69,6 +69,15 @@ static __always_inline bool port_has_connection(np_ctx *ctx, const struct flow_r
 	struct bpf_sock_tuple t = {};
 	__u32 size = sock_tuple(&t, &r->tuple.src, &r->backend, port, r->backend_port, family);
 
+	if (conntrack_has(ctx, &t, size, r->tuple.protocol))
+		return true;
+	/* What the kernel translates itself is known there by what its answers look like. */
+	size = sock_tuple(&t, &r->backend, &r->tuple.src, r->backend_port, port, family);
+	if (conntrack_has(ctx, &t, size, r->tuple.protocol))
+		return true;
+	if (!(r->flags & NP_FLOW_TRANSLATED))
+		return false;
+	size = sock_tuple(&t, &r->backend, &r->snat, r->backend_port, port, family);
 	return conntrack_has(ctx, &t, size, r->tuple.protocol);
 }
 
@@ -143,7 +152,10 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 		flow_release(flow, number, family);
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_PORT);
 	}
-	rc = flow_name_insert(&r->tuple, NP_NAME_FORWARD, number, family);
+	/* -EBUSY may be a lost place, not a lost race: look again. */
+	rc = -EBUSY;
+	for (i = 0; i < FLOW_NAME_TRIES && rc == -EBUSY; i++)
+		rc = flow_name_insert(&r->tuple, NP_NAME_FORWARD, number, family);
 	if (rc) {
 		flow_release(flow, number, family);
 		if (rc == -ENOSPC)
@@ -151,7 +163,7 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 		count(r->hook, NP_REASON_RACE_LOST);
 		return CONNECT_AGAIN;
 	}
-	__sync_fetch_and_add(&flow->seq, 1);
+	flow_publish(flow);
 	return CONNECT_FLOW;
 }
 

@@ -202,14 +202,8 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 space, int family)
 {
 	__u64 entry = flow_search(t, space, family);
-	struct flow_hit hit = {.number = entry_record(entry), .name = entry_name(entry)};
 
-	if (!entry)
-		return hit;
-	hit.flow = flow_record(hit.number, family);
-	if (hit.flow)
-		hit.seq = *(volatile __u32 *)&hit.flow->seq;
-	return hit;
+	return entry ? flow_check(entry, t, space, family) : (struct flow_hit){};
 }
 
 /*
@@ -287,6 +281,13 @@ static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, 
 			f->state = NP_FLOW_TCP_HALF_CLOSED;
 		return;
 	}
+	/* The port of a connection that one side never closed is used again. */
+	if (!from_client && (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	    f->state == NP_FLOW_TCP_HALF_CLOSED) {
+		f->flags &= ~(NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND);
+		f->state = NP_FLOW_TCP_OPEN;
+		return;
+	}
 	if (f->state == NP_FLOW_TCP_NEW && !from_client) {
 		f->state = NP_FLOW_TCP_OPEN;
 	} else if (f->state == NP_FLOW_TCP_CLOSED && !(flags & TCP_SYN)) {
@@ -327,7 +328,7 @@ static __always_inline bool flow_backend_used(struct np_flow *f, int family)
 
 /*
  * Does a packet that could open a conversation end this flow of the same tuple and begin another?
- * A SYN does if the old one is closed or its backend has gone; a datagram if the old one expired.
+ * Both do if it expired; a SYN also if it is closed or its backend has gone.
  */
 static __always_inline bool flow_superseded(struct np_flow *f, __u32 protocol, __u32 now,
 					    int family)

@@ -18,6 +18,10 @@
 #define FLOW_PROBES	 32
 #define FLOW_PORT_TRIES	 16
 #define FLOW_CLAIM_TRIES 4
+#define FLOW_NAME_TRIES	 3
+
+/* From this many entries on, a bucket leaves new ones to the other if that has fewer. */
+#define BUCKET_CROWDED 5
 
 /* What a new flow is to be. */
 struct flow_request {
@@ -74,12 +78,23 @@ __noinline int flow_unname(__u32 number, __u32 family)
 	return family == NP_IPV4 ? unname(number, NP_IPV4) : unname(number, NP_IPV6);
 }
 
+/*
+ * seq becomes even: what was written before is seen with it. The result is used so that clang emits
+ * the fetching instruction; the other one orders nothing on arm64.
+ */
+static __always_inline void flow_publish(struct np_flow *flow)
+{
+	__u32 seq = __sync_fetch_and_add(&flow->seq, 1);
+
+	asm volatile("" ::"r"(seq));
+}
+
 /* Make a claimed record free. */
 static __always_inline void flow_release(struct np_flow *flow, __u32 number, int family)
 {
 	flow_unname(number, family);
 	flow->state = NP_FLOW_FREE;
-	__sync_fetch_and_add(&flow->seq, 1);
+	flow_publish(flow);
 }
 
 static __always_inline int end_flow(__u32 number, __u32 seq, int family)
@@ -181,7 +196,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 	struct np_flow *flow = flow_record(number, family);
 	struct np_bucket *bucket;
 	__u64 entry = 0, old = 0;
-	__u32 at, place = 0;
+	__u32 at, place, free_at[2] = {}, used[2] = {};
 	struct np_hash h;
 	int i, rc;
 
@@ -192,14 +207,22 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 #pragma clang loop unroll(disable)
 	for (i = 0; i < 2 * NP_BUCKET; i++) {
 		at = name_place(&h, i, &entry, family);
-		if (!entry && !place)
-			place = at;
+		if (entry)
+			used[i / NP_BUCKET & 1]++;
+		else
+			free_at[i / NP_BUCKET & 1] = at;
 		if (entry >> 32 != h.tag)
 			continue;
 		rc = flow_name_taken(t, entry, name, family);
 		if (rc)
 			return rc;
 	}
+	/*
+	 * The first bucket, as long as it is not crowded, else the emptier one: names of expired
+	 * flows stay until their records are needed, so that a table in use is always full of
+	 * names.
+	 */
+	place = used[0] < BUCKET_CROWDED || used[0] <= used[1] ? free_at[0] : free_at[1];
 	if (!place)
 		place = stale_place(&h, &old, family);
 	if (!place)

@@ -144,13 +144,14 @@ static __always_inline struct np_backend *backend_choose(const struct np_policy 
 							 __u32 random, __u32 *number)
 {
 	__u32 slot = policy->slot + (__u32)((__u64)random * policy->count >> 32);
-	__u32 pair = slot / 2;
+	__u32 pair = slot / 2, key;
 	struct np_slots *found = bpf_map_lookup_elem(&slots, &pair);
 
 	if (!found)
 		return NULL;
-	*number = found->backend[slot % 2];
-	return bpf_map_lookup_elem(&backends, number);
+	key = found->backend[slot % 2]; /* 6.1 wants a key on this function's own stack */
+	*number = key;
+	return bpf_map_lookup_elem(&backends, &key);
 }
 
 #endif

@@ -17,14 +17,14 @@
 #define TCP_HEADER_MAX 64 /* 60, to the next power of two */
 
 /*
- * l4 is the TCP header, fixed part checked. limit in bytes, host order. Returns true if the packet
- * was changed. Options are walked a byte at a time within the 40 that can be there.
+ * Find an MSS above limit (bytes, host order). l4 is the TCP header, fixed part checked. Returns
+ * the offset of its value from l4 and the value in *was (network order), or 0. Options are walked
+ * one by one within the 40 bytes that can be there.
  */
-static __always_inline bool mss_lower(void *l4, void *end, __u16 limit, enum checksum checksum)
+static __always_inline __u32 mss_find(void *l4, void *end, __u16 limit, __be16 *was)
 {
 	struct tcphdr *tcp = l4;
 	__u32 length = tcp->doff * 4, at = sizeof(*tcp);
-	__be16 was, now;
 	int i;
 
 #pragma clang loop unroll(disable)
@@ -35,32 +35,43 @@ static __always_inline bool mss_lower(void *l4, void *end, __u16 limit, enum che
 		      1; /* one range for every turn: the verifier sees the loop once */
 		option = l4 + at;
 		if (at + 1 > length || option + 4 > (__u8 *)end || option[0] == TCP_OPT_END)
-			return false;
+			return 0;
 		if (option[0] != TCP_OPT_NOP && option[0] != TCP_OPT_MSS)
 			step = option[1];
 		if (!step || at + step > length)
-			return false;
+			return 0;
 		if (option[0] != TCP_OPT_MSS) {
 			at += step;
 			continue;
 		}
 		if (option[1] != 4 || at + 4 > length)
-			return false;
-		__builtin_memcpy(&was, option + 2, sizeof(was));
-		if (bpf_ntohs(was) <= limit)
-			return false;
-		now = bpf_htons(limit);
-		__builtin_memcpy(option + 2, &now, sizeof(now));
-		if (checksum == CHECKSUM_WHOLE) {
-			if (at & 1) {
-				was = __builtin_bswap16(was);
-				now = __builtin_bswap16(now);
-			}
-			tcp->check = sum_update(tcp->check, sum_diff(was, now));
-		}
-		return true;
+			return 0;
+		__builtin_memcpy(was, option + 2, sizeof(*was));
+		return bpf_ntohs(*was) > limit ? at + 2 : 0;
 	}
-	return false;
+	return 0;
+}
+
+/* How a value counts in the checksum at an odd or even offset. */
+static __always_inline __be16 mss_sum(__be16 value, __u32 at)
+{
+	return at & 1 ? __builtin_bswap16(value) : value;
+}
+
+/* Write a lower MSS by direct access. True if the packet was changed. */
+static __always_inline bool mss_lower(void *l4, void *end, __u16 limit, enum checksum checksum)
+{
+	__be16 was = 0, now = bpf_htons(limit);
+	__u32 at = mss_find(l4, end, limit, &was);
+	struct tcphdr *tcp = l4;
+	__u8 *value = l4 + (at & (TCP_HEADER_MAX - 1));
+
+	if (!at || value + 2 > (__u8 *)end)
+		return false;
+	__builtin_memcpy(value, &now, sizeof(now));
+	if (checksum == CHECKSUM_WHOLE)
+		tcp->check = sum_update(tcp->check, sum_diff(mss_sum(was, at), mss_sum(now, at)));
+	return true;
 }
 
 #endif

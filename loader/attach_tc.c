@@ -220,21 +220,38 @@ static int see_kind(const struct nlattr *attr, void *arg)
 	return MNL_CB_OK;
 }
 
-static int read_kind(const struct nlmsghdr *message, void *clsact)
+struct kind {
+	bool found;
+	bool clsact;
+};
+
+static int read_kind(const struct nlmsghdr *message, void *arg)
 {
-	mnl_attr_parse(message, sizeof(struct tcmsg), see_kind, clsact);
+	struct kind *kind = arg;
+
+	kind->found = true;
+	mnl_attr_parse(message, sizeof(struct tcmsg), see_kind, &kind->clsact);
 	return MNL_CB_STOP;
 }
 
-/* Whether the qdisc of the ingress side is clsact, or "ingress"; -ENOENT if there is none. */
+/*
+ * Whether the qdisc of the ingress side is clsact, or "ingress"; -ENOENT if there is none. Where
+ * one was removed, the kernel finds a built-in one that it does not tell of: an acknowledgement
+ * alone is the answer then.
+ */
 static int qdisc_is_clsact(int ifindex, bool *clsact)
 {
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	/* Without NLM_F_ECHO the kernel tells the listeners and not the one who asked. */
 	struct nlmsghdr *request =
-		put_request(buffer, RTM_GETQDISC, NLM_F_ECHO, ifindex, TC_H_CLSACT);
+		put_request(buffer, RTM_GETQDISC, NLM_F_ECHO | NLM_F_ACK, ifindex, TC_H_CLSACT);
+	struct kind kind = {};
+	int err = talk(request, read_kind, &kind);
 
-	return talk(request, read_kind, clsact);
+	if (!err && !kind.found)
+		return -ENOENT;
+	*clsact = kind.clsact;
+	return err;
 }
 
 static int count_filter(const struct nlmsghdr *message, void *arg)

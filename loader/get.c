@@ -190,6 +190,14 @@ static int visit_object(const struct kube_object *object, void *arg)
 	return json_array_append(q->list, object->json);
 }
 
+/* The clock that tells now is not quite the kernel's tick: what is ahead of it is new. */
+static uint32_t age_of(uint32_t now, uint32_t then)
+{
+	uint32_t age = now - then;
+
+	return age < UINT32_MAX - 0x100000 ? age : 0;
+}
+
 static json_t *flow_json(const struct np_flow *f, const __be32 *addr, int words, uint32_t now,
 			 uint32_t hertz)
 {
@@ -202,8 +210,8 @@ static json_t *flow_json(const struct np_flow *f, const __be32 *addr, int words,
 		"backend", endpoint_json(family, addr + NP_BACKEND * words, f->port[NP_BACKEND]),
 		"snat", endpoint_json(family, addr + NP_SNAT * words, f->port[NP_SNAT]), "state",
 		state_names[f->state % NP_FLOW_STATES], "idle",
-		(json_int_t)((now - f->seen) / hertz), "age",
-		(json_int_t)((now - f->born) / hertz));
+		(json_int_t)(age_of(now, f->seen) / hertz), "age",
+		(json_int_t)(age_of(now, f->born) / hertz));
 }
 
 /* A record may change while it is read: it is copied, and counts if seq stayed what it was. */
@@ -225,7 +233,7 @@ static void get_flows(struct query *q, const void *table, uint32_t size, size_t 
 		memcpy(&copy, f, stride);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&f->seq, __ATOMIC_RELAXED) != seq ||
-		    now - copy.flow.seen > tables_flow_seconds(copy.flow.state) * hertz)
+		    age_of(now, copy.flow.seen) > tables_flow_seconds(copy.flow.state) * hertz)
 			continue;
 		if (++q->count <= q->limit)
 			json_array_append_new(

@@ -192,6 +192,18 @@ static int map_table(struct tables *t, enum table table)
 	return 0;
 }
 
+/* Index and records share a mask; unequal ones are left by a start that was cut short. */
+static int check_sizes(const struct tables *t, const char *bpffs)
+{
+	if (t->size[TABLE_flow_index4] == t->size[TABLE_flows4] &&
+	    t->size[TABLE_flow_index6] == t->size[TABLE_flows6])
+		return 0;
+	snprintf(reason, sizeof(reason),
+		 "the tables pinned in \"%s\" do not fit each other; run nearpathd --cleanup first",
+		 bpffs);
+	return -EPROTO;
+}
+
 static int open_tables(struct tables *t, const char *bpffs)
 {
 	int rc, i;
@@ -364,6 +376,7 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
 	rc = open_tables(t, options->bpffs);
+	rc = rc ?: check_sizes(t, options->bpffs ?: "");
 	rc = rc ?: open_config(t);
 	rc = rc ?: load_programs(t, options);
 	if (rc) {

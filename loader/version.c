@@ -271,6 +271,8 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 		f->told = true;
 		return 0;
 	}
+	if (f)
+		f->told = true; /* whatever comes: it is there */
 	rc = space_take_service(p->space, &version);
 	if (rc)
 		return rc;

@@ -20,7 +20,7 @@ declare -A NP_PIDS=() # label -> process id
 np_init() {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	local tool
-	for tool in ip nft ethtool; do
+	for tool in ip nft ethtool jq; do
 		command -v "$tool" >/dev/null || skip "needs the command \"$tool\""
 	done
 	trap np_cleanup EXIT

@@ -101,12 +101,14 @@ show_output() {
 	esac
 }
 
-# timeout makes a process group of the test and signals all of it.
+# timeout makes a process group of the test and signals all of it; what a test that died left
+# running is ended too.
 run_program() {
 	local code=0 begun=$SECONDS passed failed skipped word
 	timeout -k 10 "$TIMEOUT" "$1" >"$LOG" 2>&1 </dev/null &
 	CHILD=$!
 	wait "$CHILD" || code=$?
+	kill -KILL -- "-$CHILD" 2>/dev/null
 	CHILD=
 	read_counts
 	judge "$code"
@@ -134,7 +136,7 @@ main() {
 		;;
 	esac
 	while read -r program; do
-		wanted "$program" "$@" && list+=("$program")
+		wanted "$(short_name "$program")" "$@" && list+=("$program")
 	done < <(programs)
 	if [[ ${#list[@]} -eq 0 ]]; then
 		echo "run.sh: no test is named so: $*" >&2

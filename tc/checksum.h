@@ -75,8 +75,9 @@ static __always_inline int rewrite_by_helpers(struct __sk_buff *skb, struct pack
 	    bpf_skb_store_bytes(skb, l4, &to->ports, 4, 0))
 		return -1;
 	if (family == NP_IPV6)
-		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, 0)
-			       ?: bpf_skb_store_bytes(skb, l3 + 24, &to->dst, 16, 0);
+		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, BPF_F_RECOMPUTE_CSUM)
+			       ?: bpf_skb_store_bytes(skb, l3 + 24, &to->dst, 16,
+						      BPF_F_RECOMPUTE_CSUM);
 	return bpf_l3_csum_replace(skb, l3 + offsetof(struct iphdr, check), 0, addr, 0) ?:
 	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, saddr), &to->src, 4, 0) ?:
 	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, daddr), &to->dst, 4, 0);

@@ -81,6 +81,25 @@ static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_add
 #define CLAMP_INGRESS  1
 #define CLAMP_BY_ROUTE 2
 
+/* l4: offset of the TCP header. */
+static __always_inline bool lower_mss(struct __sk_buff *skb, struct packet *p, __u32 l4,
+				      __u16 limit)
+{
+	void *end = (void *)(long)skb->data_end;
+	__be16 was = 0, now = bpf_htons(limit);
+	__u32 at;
+
+	if (np.direct_checksum)
+		return mss_lower(p->l4, end, limit, skb_checksum(skb));
+	at = mss_find(p->l4, end, limit, &was);
+	if (!at)
+		return false;
+	bpf_l4_csum_replace(skb, l4 + offsetof(struct tcphdr, check), mss_sum(was, at),
+			    mss_sum(now, at), sizeof(now));
+	bpf_skb_store_bytes(skb, l4 + at, &now, sizeof(now), 0);
+	return true;
+}
+
 /*
  * Clamp a SYN to limit, and to the MTU of the route towards the peer behind this interface if that
  * is asked for. By numbers alone, as a global function, so that the verifier checks it once.
@@ -100,9 +119,7 @@ static __always_inline int clamp(struct __sk_buff *skb, __u32 l2_len, __u32 limi
 		if (mtu > headers && mtu - headers < limit)
 			limit = mtu - headers;
 	}
-	if (p.tuple.protocol == IPPROTO_TCP &&
-	    mss_lower(p.l4, (void *)(long)skb->data_end, limit,
-		      np.direct_checksum ? skb_checksum(skb) : CHECKSUM_WHOLE))
+	if (p.tuple.protocol == IPPROTO_TCP && lower_mss(skb, &p, l2_len + p.length, limit))
 		count(hook, NP_REASON_MSS_CLAMPED);
 	return 0;
 }
@@ -138,7 +155,7 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	if (!flow_unchanged(&hit, t.src.v4 + t.dst.v4))
 		return 0;
 	rewrite_l3(p.l3, &t, diff, family);
-	if (family == NP_IPV6 && np.direct_checksum && skb_ip_summed(skb) == SKB_CHECKSUM_COMPLETE)
+	if (family == NP_IPV6) /* nothing unless CHECKSUM_COMPLETE */
 		bpf_csum_update(skb, sum_fold(diff));
 	return 0;
 }
@@ -147,6 +164,7 @@ static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook,
 {
 	struct packet p = {};
 
+	tc_pull(skb); /* drivers leave little more than the ICMP header in the linear part */
 	if (l2_len <= ETH_HLEN && packet_parse(&p, skb, l2_len, family) == PARSE_ICMP &&
 	    icmp_translate(&p, (void *)(long)skb->data_end, hook_space(hook), family))
 		count(hook, NP_REASON_ICMP_TRANSLATED);

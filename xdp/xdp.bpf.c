@@ -134,7 +134,7 @@ static __always_inline struct np_route *route(struct xdp_md *ctx, const struct p
 	if (!r)
 		return NULL;
 	if (r->flow == hit->number && r->seq == hit->seq && r->name == hit->name &&
-	    r->family == family && (__s32)(r->until - now) > 0)
+	    r->family == family && r->until - now - 1 < np.route_lifetime)
 		return packet_length(p, family) <= r->mtu ? r : NULL;
 	r->until = now; /* not to be found if there is no way */
 	r->family = family;
@@ -161,6 +161,23 @@ static __always_inline void age(void *l3, int family)
 	four->ttl--;
 }
 
+/*
+ * Does the checksum field hold the pseudo header's sum alone? So it does in frames that the stack
+ * made or GRO merged (generic XDP, veth, virtio): the device that sends them has to complete it,
+ * and only tc can tell it to. One whole packet in 65,536 looks the same; tc carries it as well.
+ */
+static __always_inline bool checksum_is_partial(const struct packet *p, int family)
+{
+	const struct tuple *t = &p->tuple;
+	__u64 sum = (__u64)t->src.word[0] + t->dst.word[0] + bpf_htons(t->protocol) +
+		    bpf_htons(packet_length(p, family) - p->length);
+
+	if (family == NP_IPV6)
+		sum += (__u64)t->src.word[1] + t->src.word[2] + t->src.word[3] + t->dst.word[1] +
+		       t->dst.word[2] + t->dst.word[3];
+	return *p->check == sum_fold(sum);
+}
+
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
 				   struct out *out, struct tuple *scratch, int family)
@@ -171,7 +188,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	struct tuple to;
 
 	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment ||
-	    packet_ttl(p, family) <= 1)
+	    packet_ttl(p, family) <= 1 || checksum_is_partial(p, family))
 		return TODO_PASS;
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
 	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))

@@ -4,7 +4,10 @@
 # go through a ClusterIP and ten thousand through a NodePort, and datagrams beside them. All
 # servers stay alive all the time, so not one may fail.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 CONNECTIONS=10000

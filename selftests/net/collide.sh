@@ -4,7 +4,10 @@
 # service and directly, in either order, after a reset. Both conversations live and neither gets
 # the other's packets.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1
@@ -104,8 +107,8 @@ two_node_ports() {
 
 # A reset ends a flow at once: the next one with this port is nobody's but its own.
 after_reset() {
-	local f=$1 i name failed=0
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	local f=$1 name failed=0
+	for _ in {1..10}; do
 		for name in one direct two direct; do
 			world_load reset client-a --connect "$(to "$f" "$name")" --linger0 \
 				--source "$(from "$f" 41004)" --timeout-ms 900 ||

@@ -4,7 +4,10 @@
 # big" find their way through the translation, from the node itself, from behind the backend's
 # node and from the client's side. And datagrams larger than the MTU come through in fragments.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1

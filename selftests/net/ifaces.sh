@@ -4,7 +4,10 @@
 # default route's; addresses too. All of it while the daemon runs, which has to follow by itself.
 # And the clsact way of attaching, with connections held from one way to the other.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1
@@ -232,7 +235,7 @@ main() {
 	world_service there ifaces 10.96.0.30 80
 	WORLD_FAMILIES=4 world_slice there ifaces "$WORLD_PORT" server-b
 	# The endpoint is known long before its pod is.
-	WORLD_POD_NODE[late]=node-a
+	WORLD_POD_NODE[late]="node-a"
 	WORLD_POD_IP4[late]=${WORLD_POD_NET4[node-a]}.40
 	WORLD_POD_IP6[late]=${WORLD_POD_NET6[node-a]}:40
 	world_service late ifaces "$LATE" 80

@@ -4,7 +4,10 @@
 # switch, by tc and by XDP; and that large transfers get through a narrow path of which no ICMP
 # message tells.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1

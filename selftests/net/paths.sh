@@ -4,7 +4,10 @@
 # here or on the other node; TCP and UDP; IPv4 and IPv6; by XDP in the driver, by XDP in the stack
 # and by tc alone. Each time: who answered, which source address it saw, and which hook did it.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1
@@ -209,8 +212,8 @@ all_paths() {
 one_arm() {
 	local node other f
 	for node in "${WORLD_NODES[@]}"; do
-		other=node-a
-		[[ $node == node-b ]] || other=node-b
+		other="node-a"
+		[[ $node == node-b ]] || other="node-b"
 		ns_ip "$node" route replace "${WORLD_POD_NET4[$other]}.0/24" via 192.168.50.254
 		ns_ip "$node" route replace "${WORLD_NODE_IP4[$other]}" via 192.168.50.254
 		ns_ip "$node" -6 route replace "${WORLD_POD_NET6[$other]}:/64" via fd00:50::fe

@@ -4,7 +4,10 @@
 # there again without being told, a second one is refused, and --cleanup takes what is nearpath's
 # and nothing else.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 IP=10.96.0.10

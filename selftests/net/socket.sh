@@ -4,7 +4,10 @@
 # nothing and keeps nobody else waiting. Who may connect; what the command's exit codes say; and
 # apply, replace, delete and watch as the docs have them.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1

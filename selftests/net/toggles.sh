@@ -4,7 +4,10 @@
 # it: none of them may notice. lb=drain hands new connections to kube-proxy's rules and keeps the
 # old ones; lb=off hands over all.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 IP=10.96.0.10

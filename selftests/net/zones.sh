@@ -4,7 +4,10 @@
 # a ready endpoint, go elsewhere when it has none, and come back; one ready endpoint without a
 # hint turns them off; the zone is --zone's, or else the Node label's.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
 
 WORLD_DELAY_MS=1
@@ -125,9 +128,9 @@ zone_of_node() {
 	node_a_with
 	goes "label: zone-a" client-a server-a "$IP:80"
 	check_equal "label: status says so" zone-a "$(zone)"
-	WORLD_ZONE[node-a]=zone-b
+	WORLD_ZONE[node-a]="zone-b"
 	world_node node-a
-	WORLD_ZONE[node-a]=zone-a
+	WORLD_ZONE[node-a]="zone-a"
 	world_apply node-a
 	goes "label: changed to zone-b" client-a server-b "$IP:80"
 	check_equal "label: status says so" zone-b "$(zone)"
