@@ -17,15 +17,20 @@
 #define TCP_HEADER_MAX 64 /* 60, to the next power of two */
 
 /*
- * Find an MSS above limit (bytes, host order). l4 is the TCP header, fixed part checked. Returns
+ * Find an MSS above limit (bytes, host order). l4 is the TCP header; its bounds are checked again,
+ * since 6.1 forgets them where packets of TCP and UDP meet. Returns
  * the offset of its value from l4 and the value in *was (network order), or 0. Options are walked
  * one by one within the 40 bytes that can be there.
  */
 static __always_inline __u32 mss_find(void *l4, void *end, __u16 limit, __be16 *was)
 {
 	struct tcphdr *tcp = l4;
-	__u32 length = tcp->doff * 4, at = sizeof(*tcp);
+	__u32 length, at = sizeof(*tcp);
 	int i;
+
+	if ((void *)(tcp + 1) > end)
+		return 0;
+	length = tcp->doff * 4;
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TCP_OPTS_MAX; i++) {
@@ -66,7 +71,7 @@ static __always_inline bool mss_lower(void *l4, void *end, __u16 limit, enum che
 	struct tcphdr *tcp = l4;
 	__u8 *value = l4 + (at & (TCP_HEADER_MAX - 1));
 
-	if (!at || value + 2 > (__u8 *)end)
+	if (!at || (void *)(tcp + 1) > end || value + 2 > (__u8 *)end)
 		return false;
 	__builtin_memcpy(value, &now, sizeof(now));
 	if (checksum == CHECKSUM_WHOLE)

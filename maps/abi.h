@@ -39,7 +39,7 @@ enum np_class {
 #define NP_VERDICT_LIST(X)                                                                         \
 	X(PASS, "pass") /* no service: the kernel's business */                                    \
 	X(FORWARD, "forward")                                                                      \
-	X(REJECT, "reject") /* no endpoint at all: port unreachable */                             \
+	X(REJECT, "reject") /* no endpoint at all; dropped as yet, without an answer */            \
 	X(DROP, "drop")	    /* policy Local without a local endpoint */
 
 enum np_verdict {
@@ -69,7 +69,7 @@ enum np_hook {
 #define NP_REASON_LIST(X)                                                                          \
 	X(TRANSLATED, "translated", "packets of flows rewritten (interfaces with stats=on)")       \
 	X(NEW_FLOW, "new_flow", "connections given a backend")                                     \
-	X(NO_ENDPOINT, "no_endpoint", "refused: the service has no endpoint")                      \
+	X(NO_ENDPOINT, "no_endpoint", "dropped: the service has no endpoint")                      \
 	X(POLICY_DROP, "policy_drop", "dropped: traffic policy Local without a local endpoint")    \
 	X(FLOWS_FULL, "flows_full", "dropped: no flow record could be freed")                      \
 	X(NO_SNAT_PORT, "no_snat_port", "dropped: no free source port towards the backend")        \
