@@ -69,10 +69,12 @@ static __always_inline int rewrite_by_helpers(struct __sk_buff *skb, struct pack
 	__u32 check = l4 + (udp ? offsetof(struct udphdr, check) : offsetof(struct tcphdr, check));
 	__u32 addr = (__u16)sum_fold(tuple_diff_addr(&p->tuple, to, family));
 	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	/* Without a checksum nothing makes up for the change of the ports in skb->csum. */
+	__u64 store = udp && !*p->check ? BPF_F_RECOMPUTE_CSUM : 0;
 
 	if (bpf_l4_csum_replace(skb, check, 0, addr, flags | BPF_F_PSEUDO_HDR) ||
 	    bpf_l4_csum_replace(skb, check, p->tuple.ports, to->ports, flags | 4) ||
-	    bpf_skb_store_bytes(skb, l4, &to->ports, 4, 0))
+	    bpf_skb_store_bytes(skb, l4, &to->ports, 4, store))
 		return -1;
 	if (family == NP_IPV6)
 		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, BPF_F_RECOMPUTE_CSUM)
