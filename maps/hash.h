@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The one hash of all tables: multilinear over 32-bit words, h = k0 + k1*w1 + k2*w2 + ... modulo
- * 2^64, whose upper half is strongly universal for random keys (Lemire and Kaser, "Strongly
- * universal string hashing is fast", 2014). The key is secret and drawn once, since strangers
+ * 2^64, which is strongly universal for random keys (Lemire and Kaser, "Strongly universal string
+ * hashing is fast", 2014), then one round of mixing, without which ports that follow each other
+ * would, for some keys, meet in few buckets. The key is secret and drawn once, since strangers
  * choose the tuples. Multiplications are independent of each other: 4 for IPv4, 10 for IPv6.
  */
 #ifndef NEARPATH_MAPS_HASH_H
@@ -47,6 +48,8 @@ np_hash_addr(const volatile __u64 *key, const union np_addr *addr, int family)
 
 static inline __attribute__((always_inline)) struct np_hash np_hash_finish(__u64 h)
 {
+	h ^= h >> 32;
+	h *= 0x9E3779B97F4A7C15ULL; /* 2^64 divided by the golden ratio */
 	return (struct np_hash){
 		.bucket = h >> 32,
 		.tag = (__u32)(h ^ h >> 32) | NP_HASH_TAG_USED,
