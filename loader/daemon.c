@@ -276,8 +276,11 @@ static int replay_line(json_t *line, void *arg)
 	json_t *result = NULL;
 	int rc;
 
-	if (!method)
+	if (!method) {
+		daemon_log("a damaged line of the journal is left out; send the objects again with "
+			   "nearpath replace");
 		return 0;
+	}
 	rc = daemon_change(arg, method, json_object_get(line, "params"), &result, &error);
 	if (rc)
 		daemon_log("a change in the journal is left out: %s", error.message);
@@ -402,6 +405,9 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	rc = start_parts(d);
 	if (rc)
 		return rc;
+	daemon_log("ready: node \"%s\", %zu services, tables %s, socket \"%s\"",
+		   d->options.node_name, store_count(d->store, KUBE_SERVICE),
+		   d->tables->adopted ? "adopted" : "new", d->options.socket);
 	sd_notify(0, "READY=1");
 	*daemon = TAKE_PTR(d);
 	return 0;
@@ -411,6 +417,7 @@ int daemon_run(struct daemon *d)
 {
 	int rc = event_base_dispatch(d->base);
 
+	daemon_log("stopping; the programs stay attached and go on forwarding");
 	sd_notify(0, "STOPPING=1");
 	return rc < 0 ? -EIO : 0;
 }
@@ -481,7 +488,9 @@ int daemon_cleanup(const struct options *options)
 	}
 	if (asprintf(&links, "%s/links", options->bpffs) < 0)
 		return -ENOMEM;
-	if (!access(options->bpffs, F_OK))
+	if (access(options->bpffs, F_OK))
+		daemon_log("there is nothing at \"%s\"; was another --bpffs used?", options->bpffs);
+	else
 		rc = lock(options->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d.tables_fd);
 	if (rc)
 		goto out;

@@ -71,7 +71,7 @@ int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), voi
 {
 	_cleanup_free_ char *text = NULL;
 	size_t capacity = 0;
-	off_t good = 0;
+	off_t good = 0, damaged = 0;
 	ssize_t length = 0;
 	int rc = 0, failed, copy = dup(j->fd);
 	FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
@@ -84,11 +84,15 @@ int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), voi
 	while (!rc && (length = getline(&text, &capacity, file)) > 0 && text[length - 1] == '\n') {
 		json_t *line = json_loadb(text, length, 0, NULL);
 
+		damaged += length;
 		if (!line)
-			break;
-		rc = visit(line, arg);
+			continue;
+		if (damaged > length) /* something is lost before it, and this is not the end */
+			rc = visit(NULL, arg);
+		rc = rc ?: visit(line, arg);
 		json_decref(line);
-		good += length;
+		good += damaged;
+		damaged = 0;
 		++*lines;
 	}
 	failed = feof(file) ? 0 : errno; /* not a torn line: one that could not be read */

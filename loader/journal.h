@@ -12,11 +12,14 @@
 
 struct journal;
 
-/* Opens DIR/objects.journal, makes DIR. *existed: there was one with at least one whole line. */
+/* Opens DIR/objects.journal, makes DIR. */
 int journal_open(const char *dir, struct journal **journal);
 void journal_close(struct journal **journal);
 
-/* Call visit for every whole line, oldest first; a torn last line is cut off. Non-zero stops. */
+/*
+ * Call visit for every whole line, oldest first, with NULL for one that is no JSON; a torn last
+ * line is cut off. Non-zero stops.
+ */
 int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), void *arg,
 		   size_t *lines);
 

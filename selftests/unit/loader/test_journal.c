@@ -100,6 +100,16 @@ static void reopen(struct fixture *f, const char *wanted)
 	assert_int_equal(lines, spaces);
 }
 
+/* The same, where damage is told as number 0 and is no line. */
+static void reopen_damaged(struct fixture *f, const char *wanted)
+{
+	struct seen seen = {.stop_at = -1};
+	size_t lines;
+
+	assert_int_equal(journal_replay(f->journal, see, &seen, &lines), 0);
+	assert_string_equal(seen.text, wanted);
+}
+
 static json_t *line_of(int number, size_t length)
 {
 	_cleanup_free_ char *text = malloc(length + 1);
@@ -192,6 +202,20 @@ static void a_torn_last_line_is_cut_off(void **state)
 	}
 	assert_int_equal(append(f, 3, 10), 0);
 	reopen(f, "1 2 3 ");
+}
+
+static void a_damaged_line_costs_no_other(void **state)
+{
+	struct fixture *f = *state;
+
+	reopen(f, "");
+	assert_int_equal(append(f, 1, 10), 0);
+	add_bytes(f, "X\"n\":2}\n");
+	reopen(f, "1 ");
+	add_bytes(f, "X\"n\":2}\n{\"n\":3}\n");
+	journal_close(&f->journal);
+	assert_int_equal(journal_open(f->dir, &f->journal), 0);
+	reopen_damaged(f, "1 0 3 ");
 }
 
 static void reading_stops_when_it_is_told_to(void **state)
@@ -409,6 +433,7 @@ int main(void)
 		TEST(lines_come_back_in_order),
 		TEST(a_missing_directory_is_made),
 		TEST(a_torn_last_line_is_cut_off),
+		TEST(a_damaged_line_costs_no_other),
 		TEST(reading_stops_when_it_is_told_to),
 		TEST(a_long_line_comes_back_whole),
 		TEST(a_rewrite_leaves_its_line_alone),
