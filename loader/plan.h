@@ -65,9 +65,9 @@ struct plan {
 
 	struct plan_backend *backend; /* every endpoint known, whatever its state */
 	size_t backends;
-	uint32_t *cluster; /* kube-proxy.md's list C: numbers into backend */
+	uint32_t *cluster; /* kube-proxy's cluster list: numbers into backend */
 	size_t clusters;
-	uint32_t *local; /* its list L */
+	uint32_t *local; /* its local list */
 	size_t locals;
 
 	struct plan_frontend *frontend;
