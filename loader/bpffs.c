@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "dirs.h"
 #include "util.h"
 
 static bool is_bpffs(const char *dir)
@@ -34,19 +35,10 @@ static bool is_mount_point(const char *dir)
 
 int bpffs_make(const char *dir)
 {
-	_cleanup_free_ char *path = strdup(dir);
-	char *slash;
+	int rc = dirs_make(dir);
 
-	if (!path)
-		return -ENOMEM;
-	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		return -errno;
+	if (rc)
+		return rc;
 	if (is_bpffs(dir))
 		return 0;
 	return mount("bpf", dir, "bpf", 0, "mode=0700") ? -errno : 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "dirs.h"
 #include "util.h"
 
 #define REWRITE_MIN (1 << 20) /* bytes below which a rewrite is not worth it */
@@ -19,26 +20,10 @@ struct journal {
 	off_t base; /* length after the last rewrite */
 };
 
-static int make_dirs(const char *dir)
-{
-	_cleanup_free_ char *path = strdup(dir);
-	char *slash;
-
-	if (!path)
-		return -ENOMEM;
-	for (slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
-}
-
 int journal_open(const char *dir, struct journal **journal)
 {
 	_cleanup_(journal_close) struct journal *j = calloc(1, sizeof(*j));
-	int rc = make_dirs(dir);
+	int rc = dirs_make(dir);
 
 	if (!j)
 		return -ENOMEM;
