@@ -44,8 +44,8 @@ static struct plan_node plan_node(const struct daemon *d)
 		.zone = d->options.zone
 				?: node ? node->zone
 					: NULL,
-		.detector4 = d->options.detector4,
-		.detector6 = d->options.detector6,
+		.detector4 = cidr_list_first(&d->options.cluster_cidr, NP_IPV4),
+		.detector6 = cidr_list_first(&d->options.cluster_cidr, NP_IPV6),
 		.masquerade_all = d->options.masquerade_all,
 	};
 }
@@ -232,6 +232,17 @@ static int lock_state(struct daemon *d)
 	return lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
 }
 
+static void set_detector(struct daemon *d)
+{
+	const struct cidr *four = cidr_list_first(&d->options.cluster_cidr, NP_IPV4);
+	const struct cidr *six = cidr_list_first(&d->options.cluster_cidr, NP_IPV6);
+	struct np_config *c = d->tables->config;
+
+	c->pod_prefix4 = four ? four->prefix : cidr_nobody();
+	c->pod_prefix6 = six ? six->prefix : cidr_nobody();
+	c->detector = four || six;
+}
+
 static int open_tables(struct daemon *d)
 {
 	const struct options *o = &d->options;
@@ -259,9 +270,7 @@ static int open_tables(struct daemon *d)
 		daemon_log("%s", why);
 		return rc;
 	}
-	d->tables->config->pod_prefix4 = o->pod_prefix4;
-	d->tables->config->pod_prefix6 = o->pod_prefix6;
-	d->tables->config->detector = o->detector4 || o->detector6;
+	set_detector(d);
 	if (d->tables->adopted && d->tables->size[TABLE_flows4] < o->max_flows)
 		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
 			   "them anew",

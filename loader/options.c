@@ -2,7 +2,6 @@
 /* Parsing nearpathd's options: a table of name, argument, help and a function for each. */
 #include "options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -192,60 +191,14 @@ static int set_snat_ports(struct options *o, const char *text, char *error, size
 	return 0;
 }
 
-static void prefix_make(const union np_addr *addr, unsigned bits, struct np_prefix *prefix)
-{
-	unsigned i, n;
-
-	for (i = 0; i < 4; i++) {
-		n = bits > i * 32 ? bits - i * 32 : 0;
-		prefix->mask[i] = n >= 32 ? 0xFFFFFFFF : htonl(~(0xFFFFFFFFU >> n));
-		if (!n)
-			prefix->mask[i] = 0;
-		prefix->value[i] = addr->word[i] & prefix->mask[i];
-	}
-}
-
-/* One CIDR of --cluster-cidr; of each family only the first counts, as in kube-proxy. */
-static int set_cidr(struct options *o, char *cidr)
-{
-	bool six = strchr(cidr, ':');
-	char *slash = strchr(cidr, '/'), *end;
-	union np_addr addr = {};
-	unsigned long bits;
-
-	if (!slash)
-		return -EINVAL;
-	*slash = '\0';
-	bits = strtoul(slash + 1, &end, 10);
-	if (*end || slash[1] < '0' || slash[1] > '9' || bits > (six ? 128 : 32) ||
-	    inet_pton(six ? AF_INET6 : AF_INET, cidr, &addr) != 1)
-		return -EINVAL;
-	if (six && !o->detector6) {
-		prefix_make(&addr, bits, &o->pod_prefix6);
-		o->detector6 = true;
-	} else if (!six && !o->detector4) {
-		prefix_make(&addr, bits, &o->pod_prefix4);
-		/* The words an IPv4 address has not are zero on both sides. */
-		o->detector4 = true;
-	}
-	return 0;
-}
-
 static int set_cluster_cidr(struct options *o, const char *text, char *error, size_t size)
 {
-	_cleanup_free_ char *copy = strdup(text);
-	char *rest = copy, *cidr;
+	int rc = cidr_list_parse(text, &o->cluster_cidr);
 
-	while (rest && (cidr = strsep(&rest, ","))) {
-		if (set_cidr(o, cidr)) {
-			snprintf(error, size,
-				 "\"%s\" is not a list of CIDRs such as "
-				 "10.1.0.0/16,fd00:1::/48",
-				 text);
-			return -EINVAL;
-		}
-	}
-	return 0;
+	if (rc)
+		snprintf(error, size,
+			 "\"%s\" is not a list of CIDRs such as 10.1.0.0/16,fd00:1::/48", text);
+	return rc;
 }
 
 static int set_cleanup(struct options *o, const char *text, char *error, size_t size)
@@ -381,10 +334,12 @@ static void defaults(struct options *o)
 		.uplinks = "auto",
 		.xdp = ATTACH_XDP_NATIVE,
 		.mss = MSS_AUTO,
+		.localhost_nodeports = true,
+		.healthz_bind_address = "0.0.0.0:10256",
+		.metrics_bind_address = "127.0.0.1:10249",
+		.sock = true,
+		.max_affinity = 65536,
 	};
-	/* A mask of ones over zero: no packet has that source. */
-	memset(o->pod_prefix4.mask, 0xFF, sizeof(o->pod_prefix4.mask));
-	memset(o->pod_prefix6.mask, 0xFF, sizeof(o->pod_prefix6.mask));
 }
 
 int options_parse(int argc, char **argv, struct options *options, char *error, size_t size)

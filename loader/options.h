@@ -7,8 +7,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../maps/iface.h"
 #include "attach.h"
+#include "cidr.h"
+
+/* How pods are told from others: kube-proxy's --detect-local-mode. */
+enum detect_local {
+	DETECT_CLUSTER_CIDR, /* their source is in --cluster-cidr */
+	DETECT_NODE_CIDR,    /* in spec.podCIDRs of this Node */
+	DETECT_BRIDGE,	     /* they come in by ports of --pod-bridge-interface */
+	DETECT_IFACE_PREFIX, /* by interfaces whose name begins with --pod-interface-name-prefix */
+};
 
 struct options {
 	const char *node_name; /* default: the host name */
@@ -30,10 +38,20 @@ struct options {
 	bool masquerade_all;
 	uint16_t snat_port_first; /* 0: chosen */
 	uint16_t snat_port_count;
-	struct np_prefix pod_prefix4; /* of --cluster-cidr */
-	struct np_prefix pod_prefix6;
-	bool detector4;
-	bool detector6;
+	enum detect_local detect_local;
+	struct cidr_list cluster_cidr; /* of each family the first counts */
+	const char *pod_bridge;	       /* NULL: none */
+	const char *pod_iface_prefix;
+	struct cidr_list nodeport_addresses; /* where NodePorts are served; empty: everywhere */
+	bool nodeport_primary;		     /* "primary": the node's primary addresses */
+	bool localhost_nodeports;	     /* default: true */
+	struct cidr_list service_cidr;	     /* beside those of ServiceCIDR objects */
+	const char *bind_address;	     /* this node's own address; NULL: of its Node object */
+	const char *healthz_bind_address;    /* "0.0.0.0:10256"; "": not served */
+	const char *metrics_bind_address;    /* "127.0.0.1:10249"; "": not served */
+	const char *cgroup;		     /* of the node's own processes; NULL: found */
+	bool sock;			     /* translate for them at connect(); default: true */
+	uint32_t max_affinity;		     /* session affinity records */
 	bool cleanup;
 };
 

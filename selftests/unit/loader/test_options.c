@@ -49,11 +49,9 @@ static void without_options_there_are_defaults(void **state)
 {
 	struct options o = GOOD(NULL);
 	char host[HOST_NAME_MAX + 1] = "";
-	struct np_prefix nobody = {.value = {0}};
 
 	(void)state;
 	gethostname(host, sizeof(host) - 1);
-	memset(nobody.mask, 0xFF, sizeof(nobody.mask));
 	assert_string_equal(o.node_name, host);
 	assert_null(o.zone);
 	assert_string_equal(o.socket, "/run/nearpath/nearpath.sock");
@@ -71,9 +69,7 @@ static void without_options_there_are_defaults(void **state)
 	assert_false(o.clsact || o.masquerade_all || o.cleanup);
 	assert_int_equal(o.snat_port_first, 0);
 	assert_int_equal(o.snat_port_count, 0);
-	assert_false(o.detector4 || o.detector6);
-	assert_memory_equal(&o.pod_prefix4, &nobody, sizeof(nobody));
-	assert_memory_equal(&o.pod_prefix6, &nobody, sizeof(nobody));
+	assert_int_equal(o.cluster_cidr.count, 0);
 }
 
 static void texts_are_taken_as_they_are(void **state)
@@ -203,9 +199,9 @@ static void cluster_cidrs_become_masks(void **state)
 		struct options o = GOOD(cases[i].word);
 		bool six = strchr(cases[i].value, ':');
 
-		assert_int_equal(o.detector4, !six);
-		assert_int_equal(o.detector6, six);
-		assert_prefix(six ? &o.pod_prefix6 : &o.pod_prefix4, cases[i].value, cases[i].mask);
+		assert_int_equal(o.cluster_cidr.count, 1);
+		assert_int_equal(o.cluster_cidr.cidr[0].family, six ? NP_IPV6 : NP_IPV4);
+		assert_prefix(&o.cluster_cidr.cidr[0].prefix, cases[i].value, cases[i].mask);
 	}
 }
 
@@ -214,9 +210,9 @@ static void of_each_family_the_first_cidr_counts(void **state)
 	struct options o = GOOD("--cluster-cidr=fd00::/16,10.1.0.0/16,10.2.0.0/16,fd01::/16");
 
 	(void)state;
-	assert_true(o.detector4 && o.detector6);
-	assert_prefix(&o.pod_prefix4, "10.1.0.0", "255.255.0.0");
-	assert_prefix(&o.pod_prefix6, "fd00::", "ffff::");
+	assert_prefix(&cidr_list_first(&o.cluster_cidr, NP_IPV4)->prefix, "10.1.0.0",
+		      "255.255.0.0");
+	assert_prefix(&cidr_list_first(&o.cluster_cidr, NP_IPV6)->prefix, "fd00::", "ffff::");
 }
 
 #define LONG_NAME                                                                                  \
