@@ -252,6 +252,7 @@ static int open_tables(struct daemon *d)
 		.max_services = o->max_services,
 		.max_slots = o->max_slots,
 		.max_backends = o->max_backends,
+		.max_affinity = o->max_affinity,
 		.snat_port_first = o->snat_port_first,
 		.snat_port_count = o->snat_port_count,
 	};

@@ -108,6 +108,8 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_stats] = cpus > 0 ? cpus : 1;
 	t->size[TABLE_routes] = t->size[TABLE_stats] * NP_ROUTES;
 	t->size[TABLE_service_stats] = o->max_services;
+	t->size[TABLE_limits] = t->size[TABLE_stats];
+	t->size[TABLE_explain] = 1;
 }
 
 static int pin_path(char *path, size_t size, const char *bpffs, const char *name)
@@ -336,6 +338,81 @@ static int reuse_tables(const struct tables *t, struct bpf_object *object)
 	return 0;
 }
 
+static const struct map_info {
+	const char *name;
+	uint32_t key_size;
+	uint32_t value_size;
+} maps[TABLES_MAPS] = {
+#define X(name, key, value) [TABLES_MAP_##name] = {#name, sizeof(key), sizeof(value)},
+	TABLES_MAP_LIST(X)
+#undef X
+};
+
+/* A pinned map is taken as it is, with its size; -ENOENT: there is none. */
+static int adopt_map(struct bpf_map *map, const struct map_info *m, const char *path)
+{
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &length))
+		return -errno;
+	if (info.type != bpf_map__type(map) || info.key_size != m->key_size ||
+	    info.value_size != m->value_size) {
+		snprintf(reason, sizeof(reason),
+			 "\"%s\" is not a map of this version; run nearpathd --cleanup first", path);
+		return -EPROTO;
+	}
+	return bpf_map__reuse_fd(map, fd);
+}
+
+/* Size the kernel maps of the first object, or take them from their pins. */
+static int prepare_maps(struct tables *t, const struct tables_options *o)
+{
+	const uint32_t sizes[TABLES_MAPS] = {
+		[TABLES_MAP_source_ranges] = o->max_services * 16,
+		[TABLES_MAP_affinity] = o->max_affinity ?: 1,
+	};
+	char path[PATH_MAX];
+	struct bpf_map *map;
+	int i, rc;
+
+	for (i = 0; i < TABLES_MAPS; i++) {
+		map = bpf_object__find_map_by_name(t->tc->obj, maps[i].name);
+		rc = map ? bpf_map__set_max_entries(map, sizes[i]) : -ENOENT;
+		if (!rc && o->bpffs)
+			rc = pin_path(path, sizeof(path), o->bpffs, maps[i].name)
+				     ?: adopt_map(map, &maps[i], path);
+		if (rc && rc != -ENOENT)
+			return rc;
+	}
+	return 0;
+}
+
+/* Once the first object is loaded: pin its kernel maps, and give them to the other. */
+static int share_maps(struct tables *t, const char *bpffs, struct bpf_object *other)
+{
+	char path[PATH_MAX];
+	struct bpf_map *map;
+	int i, rc;
+
+	for (i = 0; i < TABLES_MAPS; i++) {
+		map = bpf_object__find_map_by_name(t->tc->obj, maps[i].name);
+		t->map_fd[i] = bpf_map__fd(map);
+		rc = bpffs ? pin_path(path, sizeof(path), bpffs, maps[i].name) : 0;
+		if (!rc && bpffs && access(path, F_OK) && bpf_obj_pin(t->map_fd[i], path))
+			rc = -errno;
+		map = bpf_object__find_map_by_name(other, maps[i].name);
+		if (!rc && map)
+			rc = bpf_map__reuse_fd(map, t->map_fd[i]);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int load_programs(struct tables *t, const struct tables_options *o)
 {
 	struct np_settings settings;
@@ -349,13 +426,15 @@ static int load_programs(struct tables *t, const struct tables_options *o)
 	t->tc->rodata->np = settings;
 	t->xdp->rodata->np = settings;
 	rc = reuse_tables(t, t->tc->obj) ?: reuse_tables(t, t->xdp->obj);
-	rc = rc ?: tc_bpf__load(t->tc) ?: xdp_bpf__load(t->xdp);
-	if (rc) {
+	rc = rc ?: prepare_maps(t, o) ?: tc_bpf__load(t->tc);
+	rc = rc ?: share_maps(t, o->bpffs, t->xdp->obj) ?: xdp_bpf__load(t->xdp);
+	if (rc && !reason[0]) {
 		snprintf(reason, sizeof(reason),
 			 "the kernel refused a program: %s (nearpath needs Linux 6.1 or later)",
 			 strerror(-rc));
-		return rc;
 	}
+	if (rc)
+		return rc;
 	t->ingress_fd = bpf_program__fd(t->tc->progs.np_ingress);
 	t->egress_fd = bpf_program__fd(t->tc->progs.np_egress);
 	t->xdp_fd = bpf_program__fd(t->xdp->progs.np_xdp);
@@ -411,8 +490,9 @@ int tables_unpin(const char *bpffs)
 	char path[PATH_MAX];
 	int i, rc;
 
-	for (i = 0; i < TABLES; i++) {
-		rc = pin_path(path, sizeof(path), bpffs, names[i]);
+	for (i = 0; i < TABLES + TABLES_MAPS; i++) {
+		rc = pin_path(path, sizeof(path), bpffs,
+			      i < TABLES ? names[i] : maps[i - TABLES].name);
 		if (rc)
 			return rc;
 		if (unlink(path) && errno != ENOENT)

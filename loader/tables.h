@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../maps/explain.h"
 #include "../maps/flow.h"
 #include "../maps/hash.h"
 #include "../maps/iface.h"
+#include "../maps/limit.h"
 #include "../maps/route.h"
 #include "../maps/service.h"
 #include "../maps/stats.h"
@@ -32,7 +34,21 @@
 	X(config, struct np_config)                                                                \
 	X(routes, struct np_route)                                                                 \
 	X(stats, struct np_stats)                                                                  \
-	X(service_stats, struct np_service_stats)
+	X(service_stats, struct np_service_stats)                                                  \
+	X(limits, struct np_limit)                                                                 \
+	X(explain, struct np_explain)
+
+/* X(map name, type of its keys, type of its values): kernel maps, by system calls. */
+#define TABLES_MAP_LIST(X)                                                                         \
+	X(source_ranges, struct np_range_key, uint32_t)                                            \
+	X(affinity, struct np_affinity_key, struct np_affinity)
+
+enum tables_map {
+#define X(name, key, value) TABLES_MAP_##name,
+	TABLES_MAP_LIST(X)
+#undef X
+		TABLES_MAPS,
+};
 
 enum table {
 #define X(name, type) TABLE_##name,
@@ -47,6 +63,7 @@ struct tables_options {
 	uint32_t max_services; /* service versions at a time */
 	uint32_t max_slots;
 	uint32_t max_backends;
+	uint32_t max_affinity;
 	uint16_t snat_port_first; /* host order; 0: choose below the local port range */
 	uint16_t snat_port_count;
 };
@@ -62,6 +79,7 @@ struct tables {
 #undef X
 	uint32_t size[TABLES];
 	int fd[TABLES];
+	int map_fd[TABLES_MAPS]; /* of the kernel maps; the objects own them */
 	bool adopted; /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a struct in this folder. Tables of another version are not adopted. */
-#define NP_ABI_VERSION 1
+#define NP_ABI_VERSION 2
 
 #define NP_STATIC_ASSERT(expr) _Static_assert(expr, #expr)
 
@@ -39,8 +39,8 @@ enum np_class {
 #define NP_VERDICT_LIST(X)                                                                         \
 	X(PASS, "pass") /* no service: the kernel's business */                                    \
 	X(FORWARD, "forward")                                                                      \
-	X(REJECT, "reject") /* no endpoint at all; dropped as yet, without an answer */            \
-	X(DROP, "drop")	    /* policy Local without a local endpoint */
+	X(REJECT, "reject") /* answered by ICMP port unreachable */                                \
+	X(DROP, "drop")
 
 enum np_verdict {
 #define X(e, name) NP_VERDICT_##e,
@@ -53,7 +53,8 @@ enum np_verdict {
 #define NP_HOOK_LIST(X)                                                                            \
 	X(INGRESS, "ingress")                                                                      \
 	X(EGRESS, "egress")                                                                        \
-	X(XDP, "xdp")
+	X(XDP, "xdp")                                                                              \
+	X(SOCK, "sock") /* the cgroup hooks: connect() and sendmsg() of the node's processes */
 
 enum np_hook {
 #define X(e, name) NP_HOOK_##e,
@@ -68,9 +69,16 @@ enum np_hook {
  */
 #define NP_REASON_LIST(X)                                                                          \
 	X(TRANSLATED, "translated", "packets of flows rewritten (interfaces with stats=on)")       \
+	X(NO_SERVICE, "no_service", "passed: for no service (never counted)")                      \
 	X(NEW_FLOW, "new_flow", "connections given a backend")                                     \
-	X(NO_ENDPOINT, "no_endpoint", "dropped: the service has no endpoint")                      \
+	X(AFFINITY, "affinity", "of those, given the backend of the client's last connection")     \
+	X(NO_ENDPOINT, "no_endpoint", "refused: the service has no endpoint")                      \
+	X(NO_SUCH_PORT, "no_such_port", "refused: the clusterIP has no such port")                 \
+	X(NO_SUCH_SERVICE, "no_such_service", "dropped: an address of a ServiceCIDR, no service's") \
 	X(POLICY_DROP, "policy_drop", "dropped: traffic policy Local without a local endpoint")    \
+	X(SOURCE_RANGE, "source_range", "dropped: source outside loadBalancerSourceRanges")        \
+	X(REJECTED, "rejected", "refusals answered by ICMP port unreachable")                      \
+	X(REJECT_LIMITED, "reject_limited", "refusals left unanswered by the rate limit")          \
 	X(FLOWS_FULL, "flows_full", "dropped: no flow record could be freed")                      \
 	X(NO_SNAT_PORT, "no_snat_port", "dropped: no free source port towards the backend")        \
 	X(NO_SNAT_ADDRESS, "no_snat_address", "dropped: no source address towards the backend")    \

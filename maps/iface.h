@@ -44,6 +44,8 @@ struct np_prefix {
 	__be32 mask[4];
 };
 
+#define NP_SERVICE_CIDRS 8
+
 /* One entry. Every word is read alone: no field may depend on another. */
 struct np_config {
 	__u32 abi_version;
@@ -51,7 +53,16 @@ struct np_config {
 	__u64 hash_key[12]; /* secret, drawn once; see maps/hash.h */
 	struct np_prefix pod_prefix4;
 	struct np_prefix pod_prefix6;
+	/* What is in these and no clusterIP is dropped; NP_SERVICE_CIDRS of each family. */
+	struct np_prefix service_cidr4[NP_SERVICE_CIDRS];
+	struct np_prefix service_cidr6[NP_SERVICE_CIDRS];
+	/* This node's own addresses: the source of its processes' sockets that are not bound. */
+	union np_addr node_addr4;
+	union np_addr node_addr6;
+	__u64 netns_cookie;	    /* of the node's network namespace: whose sockets are ours */
+	__u32 localhost_nodeports4; /* 1: NodePorts answer at 127.0.0.0/8 */
+	__u32 localhost_nodeports6; /* and at ::1 */
 };
-NP_STATIC_ASSERT(sizeof(struct np_config) == 168);
+NP_STATIC_ASSERT(sizeof(struct np_config) == 728);
 
 #endif

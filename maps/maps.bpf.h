@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The BTF definitions of the tables, for BPF programs. nearpathd sets max_entries before load,
- * creates each table once, and shares it between the programs of all hooks. Arrays only: their
- * lookup is inlined, and user space writes them by plain stores.
+ * creates each table once, and shares it between the programs of all hooks. What every packet needs
+ * is in arrays: their lookup is inlined, and user space writes them by plain stores.
  */
 #ifndef NEARPATH_MAPS_MAPS_BPF_H
 #define NEARPATH_MAPS_MAPS_BPF_H
@@ -10,8 +10,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "explain.h"
 #include "flow.h"
 #include "iface.h"
+#include "limit.h"
 #include "route.h"
 #include "service.h"
 #include "settings.h"
@@ -144,6 +146,41 @@ struct {
 	__type(key, __u32);
 	__type(value, struct np_route);
 } routes SEC(".maps");
+
+/* How many refusals each CPU may still answer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_limit);
+} limits SEC(".maps");
+
+/* A question and its answer: one entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_explain);
+} explain SEC(".maps");
+
+/* Which sources a service version with source ranges admits: only those services pay. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct np_range_key);
+	__type(value, __u32);
+} source_ranges SEC(".maps");
+
+/* The backend of a client's last connection: only services with session affinity pay. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct np_affinity_key);
+	__type(value, struct np_affinity);
+} affinity SEC(".maps");
 
 /* Ports of fragmented datagrams: only fragments pay for this one. */
 struct np_fragment_key {

@@ -32,6 +32,8 @@ NP_STATIC_ASSERT(sizeof(struct np_policy) == 12);
 #define NP_SERVICE_NODE_ADDRESS 0x01 /* address entry: NodePorts are served here */
 #define NP_SERVICE_HOST_ADDRESS 0x02 /* address entry: an address of this host */
 #define NP_SERVICE_NODE_CLASS	0x04 /* policy of NODE and OUTSIDE differ: look at the source */
+#define NP_SERVICE_CLUSTER_IP	0x08 /* address entry: a clusterIP; its other ports are refused */
+#define NP_SERVICE_RANGES	0x10 /* only sources in `source_ranges` under this number */
 
 /* One version of one frontend. 80 bytes; never changed once an entry names it. */
 struct np_service {
@@ -42,12 +44,46 @@ struct np_service {
 	__u32 flags;
 	__u32 id; /* number of the service port, the same in all versions: index of counters */
 	struct np_policy policy[NP_CLASSES];
-	__u8 pad[16];
+	__u32 affinity; /* session affinity ClientIP, how long: in jiffies; 0: none */
+	__u8 pad[12];
 };
 NP_STATIC_ASSERT(sizeof(struct np_service) == 80);
 
 /*
- * Slots: backend numbers. Two an entry, because the kernel rounds the entries of an array up to
+ * Key of the LPM trie `source_ranges`: the ranges a version with NP_SERVICE_RANGES admits. As they
+ * are the version's own, a packet sees the ranges of before or those of now. Values say nothing.
+ */
+struct np_range_key {
+	__u32 prefixlen; /* 32 for the version, and the range's own bits */
+	__u32 version;	 /* number of the struct np_service */
+	union np_addr addr;
+};
+NP_STATIC_ASSERT(sizeof(struct np_range_key) == 24);
+#define NP_RANGE_BITS 32
+
+/*
+ * Session affinity (the LRU map `affinity`): the backend of a client's last new connection to a
+ * service port, by whatever frontend and class. Used only while the backend, number and address,
+ * is in the run of the connection at hand.
+ */
+struct np_affinity_key {
+	union np_addr client;
+	__u32 service; /* np_service.id */
+	__u32 family;
+};
+NP_STATIC_ASSERT(sizeof(struct np_affinity_key) == 24);
+
+struct np_affinity {
+	union np_addr addr;
+	__be16 port;
+	__u16 pad;
+	__u32 backend;
+	__u64 seen; /* jiffies */
+};
+NP_STATIC_ASSERT(sizeof(struct np_affinity) == 32);
+
+/*
+ * Slots: backend numbers, ascending within a run. Two an entry, because the kernel rounds the entries of an array up to
  * 8 bytes (kernel/bpf/arraymap.c); slot n is backend[n % 2] of entry n / 2.
  */
 struct np_slots {
