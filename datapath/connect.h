@@ -8,8 +8,8 @@
 #define NEARPATH_DATAPATH_CONNECT_H
 
 #include "conntrack.h"
+#include "decide.h"
 #include "flow_new.h"
-#include "frontend.h"
 
 /* What came of it. */
 enum connect {
@@ -172,30 +172,35 @@ __noinline int flow_create(np_ctx *ctx, struct flow_request *r, __u32 family)
 	return family == NP_IPV4 ? create(ctx, r, NP_IPV4) : create(ctx, r, NP_IPV6);
 }
 
-static __always_inline enum connect connect_refuse(const struct np_service *service,
-						   const struct np_policy *policy, __u32 hook)
+/* Not forwarded: counted here, unless XDP leaves it to tc. */
+static __always_inline enum connect connect_refuse(const struct np_decision *d, __u32 hook)
 {
-	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &service->id);
+	__u32 id = d->service;
+	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &id);
 
-	if (hook == NP_HOOK_XDP) /* tc will do and count it */
+	if (hook == NP_HOOK_XDP)
 		return CONNECT_DROP;
-	if (s)
+	if (s && d->version)
 		__sync_fetch_and_add(&s->refused, 1);
-	if (policy->verdict == NP_VERDICT_REJECT) {
-		count(hook, NP_REASON_NO_ENDPOINT);
-		return CONNECT_REJECT;
-	}
-	return connect_drop(hook, NP_REASON_POLICY_DROP);
+	count(hook, d->reason);
+	return d->verdict == NP_VERDICT_REJECT ? CONNECT_REJECT : CONNECT_DROP;
 }
 
-static __always_inline void connect_count(const struct np_service *service,
-					  const struct np_backend *backend, __u32 hook)
+/* The flow is made: what there is to note of it. */
+static __always_inline void connect_note(const struct flow_request *r, const struct np_decision *d,
+					 const struct np_backend *backend, __u32 family)
 {
-	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &service->id);
+	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &r->service);
+	__u32 number = d->version - 1;
+	struct np_service *service = bpf_map_lookup_elem(&services, &number);
 
-	count(hook, NP_REASON_NEW_FLOW);
+	count(r->hook, NP_REASON_NEW_FLOW);
+	if (d->reason == NP_REASON_AFFINITY)
+		count(r->hook, NP_REASON_AFFINITY);
 	if (s && backend->zone < NP_ZONE_CLASSES)
 		__sync_fetch_and_add(&s->connections[backend->zone], 1);
+	if (service && service->affinity)
+		affinity_note(service, &r->tuple, backend, d->backend, family);
 }
 
 /*
@@ -219,39 +224,36 @@ static __always_inline int connect_source(struct flow_request *r, const struct n
 static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 					   struct np_iface *iface, __u32 family)
 {
-	__u32 number = service_lookup(&r->tuple, family) - 1;
-	struct np_service *service = bpf_map_lookup_elem(&services, &number);
+	struct np_decision d;
 	struct np_backend *backend;
-	struct np_policy *policy;
-	bool hairpin;
 	int rc;
 
-	if (!service)
+	decide(&r->tuple, iface->flags, 0, family, &d);
+	if (d.reason == NP_REASON_TABLE_ERROR)
+		count(r->hook, NP_REASON_TABLE_ERROR);
+	if (d.verdict == NP_VERDICT_PASS)
 		return CONNECT_PASS;
 	if (iface->lb != NP_LB_ON) {
 		if (r->hook != NP_HOOK_XDP)
 			count(r->hook, NP_REASON_DRAIN);
 		return CONNECT_PASS;
 	}
-	policy = &service->policy[client_class(service, &r->tuple, iface->flags, family)];
-	if (policy->verdict != NP_VERDICT_FORWARD)
-		return connect_refuse(service, policy, r->hook);
-	backend = backend_choose(policy, bpf_get_prandom_u32(), &r->backend_number);
-	if (!backend) {
-		count(r->hook, NP_REASON_TABLE_ERROR);
+	if (d.verdict != NP_VERDICT_FORWARD)
+		return connect_refuse(&d, r->hook);
+	r->backend_number = d.backend;
+	backend = bpf_map_lookup_elem(&backends, &r->backend_number);
+	if (!backend)
 		return CONNECT_PASS;
-	}
-	r->service = service->id;
+	r->service = d.service;
 	r->backend = backend->addr;
 	r->backend_port = backend->port;
 	if (!(backend->flags & NP_BACKEND_LOCAL))
 		r->flags |= NP_FLOW_REMOTE;
-	hairpin = addr_equal(&backend->addr, &r->tuple.src, NP_IPV6);
-	if (connect_source(r, backend, policy->snat || hairpin))
+	if (connect_source(r, backend, d.snat))
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_ADDRESS);
 	rc = flow_create(ctx, r, family);
 	if (rc == CONNECT_FLOW)
-		connect_count(service, backend, r->hook);
+		connect_note(r, &d, backend, family);
 	return rc;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From a destination to a service, and from a service to a backend. Reads the tables nearpathd
- * wrote, changes nothing. All policy was compiled into the slots: choosing is one random number.
+ * From a destination to a service version: looking up addresses, ports and protocols in the index
+ * that nearpathd wrote. What happens to the connection is decide.h's.
  */
 #ifndef NEARPATH_DATAPATH_FRONTEND_H
 #define NEARPATH_DATAPATH_FRONTEND_H
@@ -91,67 +91,51 @@ static __always_inline __u32 address_flags(union np_addr *addr, __u32 family)
 	return entry ? entry->flags : 0;
 }
 
-/*
- * Number plus one of the service version a packet is for, by its destination or as a NodePort of
- * a node address; 0 if it is for none. A function for the sake of its callers' stack.
- */
-__noinline __u32 service_lookup(struct tuple *t, __u32 family)
-{
-	union np_addr any = {};
-	__u32 number;
+/* What service_lookup() found. */
+struct found {
+	__u32 number;  /* plus one, of the service version; 0: none */
+	__u32 address; /* NP_SERVICE_..._ADDRESS, NP_SERVICE_CLUSTER_IP; looked up only without number */
+};
 
-	if (!t)
-		return 0;
-	number = frontend_lookup(&t->dst, DPORT(t->ports), t->protocol, family);
-	if (number || !(address_flags(&t->dst, family) & NP_SERVICE_NODE_ADDRESS))
-		return number;
-	return frontend_lookup(&any, DPORT(t->ports), t->protocol, family);
+/* Is it 127.0.0.0/8 or ::1? */
+static __always_inline bool addr_is_loopback(const union np_addr *addr, __u32 family)
+{
+	if (family == NP_IPV4)
+		return (addr->v4 & bpf_htonl(0xFF000000)) == bpf_htonl(0x7F000000);
+	return !(addr->word[0] | addr->word[1] | addr->word[2]) && addr->word[3] == bpf_htonl(1);
 }
 
-static __always_inline bool prefix_has(const struct np_prefix *prefix, const union np_addr *addr)
-{
-	return !(((addr->word[0] & prefix->mask[0]) ^ prefix->value[0]) |
-		 ((addr->word[1] & prefix->mask[1]) ^ prefix->value[1]) |
-		 ((addr->word[2] & prefix->mask[2]) ^ prefix->value[2]) |
-		 ((addr->word[3] & prefix->mask[3]) ^ prefix->value[3]));
-}
-
-#define DETECT_BY_PREFIX 1
-#define DETECT_BY_IFACE	 2
-
-/* Which class of client a new connection comes from (kube-proxy: the local detector, srcLocal). */
-static __always_inline enum np_class client_class(const struct np_service *service, struct tuple *t,
-						  __u32 iface_flags, __u32 family)
+/* Do NodePorts answer at this address? local: to the node itself, which has its loopback too. */
+static __always_inline bool address_has_node_ports(const union np_addr *addr, __u32 flags,
+						   bool local, __u32 family)
 {
 	__u32 zero = 0;
-	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
+	struct np_config *c;
 
-	if (!c)
-		return NP_CLASS_OUTSIDE;
-	if (c->detector == DETECT_BY_PREFIX &&
-	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src))
-		return NP_CLASS_POD;
-	if (c->detector == DETECT_BY_IFACE && iface_flags & NP_IFACE_POD)
-		return NP_CLASS_POD;
-	if (service->flags & NP_SERVICE_NODE_CLASS &&
-	    address_flags(&t->src, family) & NP_SERVICE_HOST_ADDRESS)
-		return NP_CLASS_NODE;
-	return NP_CLASS_OUTSIDE;
+	if (!addr_is_loopback(addr, family))
+		return flags & NP_SERVICE_NODE_ADDRESS;
+	c = bpf_map_lookup_elem(&config, &zero);
+	return local && c && (family == NP_IPV4 ? c->localhost_nodeports4 : c->localhost_nodeports6);
 }
 
-/* One backend of the run, each with the same probability. */
-static __always_inline struct np_backend *backend_choose(const struct np_policy *policy,
-							 __u32 random, __u32 *number)
+/*
+ * The service version a packet is for, by its destination or as a NodePort of a node address.
+ * A BPF global function for the sake of its callers' stack.
+ */
+__noinline int service_lookup(struct tuple *t, __u32 local, __u32 family, struct found *found)
 {
-	__u32 slot = policy->slot + (__u32)((__u64)random * policy->count >> 32);
-	__u32 pair = slot / 2, key;
-	struct np_slots *found = bpf_map_lookup_elem(&slots, &pair);
+	union np_addr any = {};
 
-	if (!found)
-		return NULL;
-	key = found->backend[slot % 2]; /* 6.1 wants a key on this function's own stack */
-	*number = key;
-	return bpf_map_lookup_elem(&backends, &key);
+	if (!t || !found)
+		return 0;
+	found->address = 0;
+	found->number = frontend_lookup(&t->dst, DPORT(t->ports), t->protocol, family);
+	if (found->number)
+		return 0;
+	found->address = address_flags(&t->dst, family);
+	if (address_has_node_ports(&t->dst, found->address, local, family))
+		found->number = frontend_lookup(&any, DPORT(t->ports), t->protocol, family);
+	return 0;
 }
 
 #endif

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../maps/settings.h"
+#include "cidr.h"
 #include "tc.skel.h"
 #include "util.h"
 #include "xdp.skel.h"
@@ -221,12 +222,23 @@ static int open_tables(struct tables *t, const char *bpffs)
 	return 0;
 }
 
+/* No range at all: what is all zero has every address. */
+static void clear_ranges(struct np_config *c)
+{
+	int i;
+
+	c->pod_prefix4 = c->pod_prefix6 = cidr_nobody();
+	for (i = 0; i < NP_SERVICE_CIDRS; i++)
+		c->service_cidr4[i] = c->service_cidr6[i] = cidr_nobody();
+}
+
 /* The secret is drawn once in the life of the tables; flows are found by it. */
 static int open_config(struct tables *t)
 {
 	if (!t->config->abi_version) {
 		if (getrandom(t->config->hash_key, sizeof(t->config->hash_key), 0) < 0)
 			return -errno;
+		clear_ranges(t->config);
 		for (uint32_t i = 0; i < 2 * NP_FLOW_HANDS; i++)
 			t->flow_hands[i].next = (uint64_t)(i % NP_FLOW_HANDS) *
 						t->size[TABLE_flows4] / t->size[TABLE_stats];
@@ -317,6 +329,7 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	s->flow6_mask = t->size[TABLE_flows6] - 1;
 	for (i = 0; i < NP_FLOW_STATES; i++)
 		s->flow_timeout[i] = flow_seconds[i] * hertz;
+	s->hertz = hertz;
 	s->route_lifetime = hertz / 10;
 	s->direct_checksum = t->direct_checksum;
 	s->conntrack = kernel_has_function("bpf_skb_ct_lookup", "nf_conntrack") &&

@@ -21,7 +21,7 @@ struct np_settings {
 	__u32 flow_timeout[NP_FLOW_STATES]; /* by enum np_flow_state, in jiffies */
 
 	__u32 route_lifetime; /* of a cached route, in jiffies */
-	__u32 pad32;
+	__u32 hertz;	      /* jiffies a second */
 
 	/* Source ports for translation: first, and how many (host order). */
 	__u32 snat_port_first;
