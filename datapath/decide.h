@@ -116,8 +116,7 @@ static __always_inline bool affinity_find(const struct np_service *service,
 					  const struct np_policy *policy, const struct tuple *t,
 					  __u32 family, __u32 *number)
 {
-	struct np_affinity_key key = {
-		.client = t->src, .service = service->id, .family = family};
+	struct np_affinity_key key = {.client = t->src, .service = service->id, .family = family};
 	struct np_affinity *last = bpf_map_lookup_elem(&affinity, &key);
 	struct np_backend *b;
 	__u32 backend;
@@ -138,8 +137,7 @@ static __always_inline void affinity_note(const struct np_service *service, cons
 					  const struct np_backend *backend, __u32 number,
 					  __u32 family)
 {
-	struct np_affinity_key key = {
-		.client = t->src, .service = service->id, .family = family};
+	struct np_affinity_key key = {.client = t->src, .service = service->id, .family = family};
 	struct np_affinity last = {.addr = backend->addr,
 				   .port = backend->port,
 				   .backend = number,

@@ -94,7 +94,8 @@ static __always_inline __u32 address_flags(union np_addr *addr, __u32 family)
 /* What service_lookup() found. */
 struct found {
 	__u32 number;  /* plus one, of the service version; 0: none */
-	__u32 address; /* NP_SERVICE_..._ADDRESS, NP_SERVICE_CLUSTER_IP; looked up only without number */
+	__u32 address; /* NP_SERVICE_..._ADDRESS, NP_SERVICE_CLUSTER_IP; looked up only without
+			  number */
 };
 
 /* Is it 127.0.0.0/8 or ::1? */
@@ -115,7 +116,8 @@ static __always_inline bool address_has_node_ports(const union np_addr *addr, __
 	if (!addr_is_loopback(addr, family))
 		return flags & NP_SERVICE_NODE_ADDRESS;
 	c = bpf_map_lookup_elem(&config, &zero);
-	return local && c && (family == NP_IPV4 ? c->localhost_nodeports4 : c->localhost_nodeports6);
+	return local && c &&
+	       (family == NP_IPV4 ? c->localhost_nodeports4 : c->localhost_nodeports6);
 }
 
 /*

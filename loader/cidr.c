@@ -20,6 +20,11 @@ static struct np_prefix prefix_make(const union np_addr *addr, unsigned bits)
 	return prefix;
 }
 
+struct cidr cidr_of(uint8_t family, const union np_addr *addr, unsigned bits)
+{
+	return (struct cidr){family, bits, prefix_make(addr, bits)};
+}
+
 int cidr_parse(const char *text, struct cidr *cidr)
 {
 	const char *slash = strchr(text, '/');
@@ -40,11 +45,7 @@ int cidr_parse(const char *text, struct cidr *cidr)
 	if (*end || bits > (six ? 128 : 32) ||
 	    inet_pton(six ? AF_INET6 : AF_INET, address, &addr) != 1)
 		return -EINVAL;
-	*cidr = (struct cidr){
-		.family = six ? NP_IPV6 : NP_IPV4,
-		.bits = bits,
-		.prefix = prefix_make(&addr, bits),
-	};
+	*cidr = cidr_of(six ? NP_IPV6 : NP_IPV4, &addr, bits);
 	return 0;
 }
 

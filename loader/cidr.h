@@ -31,6 +31,9 @@ int cidr_parse(const char *text, struct cidr *cidr);
  */
 int cidr_list_parse(const char *text, struct cidr_list *list);
 
+/* The range of the first bits of addr. */
+struct cidr cidr_of(uint8_t family, const union np_addr *addr, unsigned bits);
+
 bool cidr_has(const struct cidr *cidr, uint8_t family, const union np_addr *addr);
 bool cidr_list_has(const struct cidr_list *list, uint8_t family, const union np_addr *addr);
 

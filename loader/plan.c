@@ -317,6 +317,7 @@ static void add_frontend(struct plan *plan, const struct decision *decision, enu
 	frontend->kind = kind;
 	frontend->addr = *addr;
 	frontend->port = htons(port);
+	frontend->ranged = kind == PLAN_LOAD_BALANCER && plan->ranges;
 	for (enum np_class from = 0; from < NP_CLASSES; from++) {
 		if (kind == PLAN_CLUSTER_IP)
 			frontend->policy[from] = internal_policy(decision, from);
@@ -349,6 +350,46 @@ static int fill_frontends(struct plan *plan, const struct decision *decision,
 	return 0;
 }
 
+static void add_vips(struct plan *plan, const struct kube_service *service)
+{
+	static const unsigned whole[] = {[NP_IPV4] = 32, [NP_IPV6] = 128};
+
+	for (size_t i = 0; i < service->vips; i++)
+		if (service->vip[i].ip.family == plan->family && !service->vip[i].proxy)
+			plan->range[plan->ranges++] = cidr_of(
+				plan->family, &service->vip[i].ip.addr, whole[plan->family]);
+}
+
+/*
+ * The ranges of the family. What is none is left out, as kube-proxy does; one that has every
+ * address means that there is no restriction. A node that is allowed may come with the VIP itself
+ * as its source, where the load balancer has put the VIP on the node.
+ */
+static int fill_ranges(struct plan *plan, const struct plan_node *node,
+		       const struct kube_service *service)
+{
+	const union np_addr *own = plan->family == NP_IPV4 ? node->address4 : node->address6;
+	bool own_allowed = false;
+	struct cidr cidr;
+
+	plan->range = calloc(service->source_ranges + service->vips + 1, sizeof(*plan->range));
+	if (!plan->range)
+		return -ENOMEM;
+	for (size_t i = 0; i < service->source_ranges; i++) {
+		if (cidr_parse(service->source_range[i], &cidr) || cidr.family != plan->family)
+			continue;
+		if (!cidr.bits) {
+			plan->ranges = 0;
+			return 0;
+		}
+		own_allowed = own_allowed || (own && cidr_has(&cidr, plan->family, own));
+		plan->range[plan->ranges++] = cidr;
+	}
+	if (own_allowed)
+		add_vips(plan, service);
+	return 0;
+}
+
 static int name_plan(struct plan *plan, const struct kube_service *service,
 		     const struct kube_port *port)
 {
@@ -378,6 +419,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 	if (!plan)
 		return -ENOMEM;
 	plan->family = family;
+	plan->affinity_seconds = service->client_ip_affinity ? service->affinity_seconds : 0;
 	decision.plan = plan;
 	err = name_plan(plan, service, port);
 	if (!err)
@@ -387,6 +429,8 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 	if (!err)
 		err = choose(plan, &decision, candidates,
 			     externally_reachable(service, port, family));
+	if (!err)
+		err = fill_ranges(plan, node, service);
 	if (!err)
 		err = fill_frontends(plan, &decision, service, port, cluster_ip);
 	if (err)
@@ -457,6 +501,7 @@ void plan_free(struct plan **plan)
 	free(p->cluster);
 	free(p->local);
 	free(p->frontend);
+	free(p->range);
 	free(p);
 	*plan = NULL;
 }
@@ -479,9 +524,22 @@ static bool same_list(const uint32_t *a, size_t na, const uint32_t *b, size_t nb
 	return na == nb && (!na || !memcmp(a, b, na * sizeof(*a)));
 }
 
+static bool same_ranges(const struct plan *a, const struct plan *b)
+{
+	if (a->ranges != b->ranges)
+		return false;
+	for (size_t i = 0; i < a->ranges; i++)
+		if (a->range[i].bits != b->range[i].bits ||
+		    memcmp(&a->range[i].prefix, &b->range[i].prefix, sizeof(a->range[i].prefix)) !=
+			    0)
+			return false;
+	return true;
+}
+
 static bool same_frontend(const struct plan_frontend *a, const struct plan_frontend *b)
 {
-	if (a->kind != b->kind || !same_address(&a->addr, &b->addr) || a->port != b->port)
+	if (a->kind != b->kind || !same_address(&a->addr, &b->addr) || a->port != b->port ||
+	    a->ranged != b->ranged)
 		return false;
 	for (size_t i = 0; i < NP_CLASSES; i++) {
 		const struct plan_policy *pa = &a->policy[i], *pb = &b->policy[i];
@@ -496,7 +554,8 @@ static bool same_frontend(const struct plan_frontend *a, const struct plan_front
 bool plan_equal(const struct plan *a, const struct plan *b)
 {
 	if (a->protocol != b->protocol || a->family != b->family || a->topology != b->topology ||
-	    a->backends != b->backends || a->frontends != b->frontends)
+	    a->backends != b->backends || a->frontends != b->frontends ||
+	    a->affinity_seconds != b->affinity_seconds || !same_ranges(a, b))
 		return false;
 	if (strcmp(a->namespace, b->namespace) != 0 || strcmp(a->name, b->name) != 0 ||
 	    strcmp(a->port_name, b->port_name) != 0)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../maps/abi.h"
+#include "cidr.h"
 
 struct kube_service;
 struct kube_slice;
@@ -49,6 +49,7 @@ struct plan_frontend {
 	enum plan_kind kind;
 	union np_addr addr;
 	__be16 port;
+	bool ranged; /* only sources in plan.range come in */
 	struct plan_policy policy[NP_CLASSES];
 };
 
@@ -72,6 +73,12 @@ struct plan {
 
 	struct plan_frontend *frontend;
 	size_t frontends;
+
+	struct cidr *range; /* loadBalancerSourceRanges of the family; none: every source */
+	size_t ranges;
+	uint32_t affinity_seconds; /* session affinity ClientIP; 0: none */
+
+	bool address_held; /* publish.c: counted at the address entry of the clusterIP */
 };
 
 /* What the node contributes to a plan. zone NULL or "": unknown. */
@@ -81,6 +88,9 @@ struct plan_node {
 	bool detector4; /* a local detector is configured: pods can be told apart, by family */
 	bool detector6;
 	bool masquerade_all; /* translate the source of everything */
+	/* The node's own address of each family, NULL if unknown: see source ranges. */
+	const union np_addr *address4;
+	const union np_addr *address6;
 };
 
 /*

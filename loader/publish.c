@@ -305,6 +305,33 @@ static void drop_idents(struct publisher *p, struct owner *o, struct plan **plan
 	}
 }
 
+/*
+ * Count the plans at the address entries of their clusterIPs, the new ones before the old ones, and
+ * after their frontends are in place: no port is refused that is, or was, one of the service's.
+ */
+static int hold_addresses(struct publisher *p, struct plan **plans, size_t count)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < count && !rc; i++) {
+		rc = address_hold(p, plans[i]->family, &plans[i]->frontend[0].addr);
+		plans[i]->address_held = !rc;
+	}
+	return rc;
+}
+
+static void release_addresses(struct publisher *p, struct owner *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->count; i++) {
+		if (o->plans[i]->address_held)
+			address_release(p, o->plans[i]->family, &o->plans[i]->frontend[0].addr);
+		o->plans[i]->address_held = false;
+	}
+}
+
 static int by_port(const void *a, const void *b)
 {
 	const struct plan *const *left = a, *const *right = b;
@@ -344,6 +371,8 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		stale = rc;
 		if (stale)
 			keep_named(p, o, plans, count);
+		rc = hold_addresses(p, plans, count) ?: rc;
+		release_addresses(p, o);
 		remove_old(p, o);
 		drop_idents(p, o, plans, count);
 		rc = take_plans(o, plans, count) ?: rc;
@@ -366,6 +395,7 @@ void publish_sweep(struct publisher *p)
 		if (!f->owner && !f->address)
 			frontend_remove(p, f);
 	}
+	address_sweep(p);
 	ident_sweep(p);
 }
 
@@ -493,6 +523,7 @@ void publisher_free(struct publisher **publisher)
 		owner_remove(p, o);
 	}
 	ident_free(p);
+	ranges_forget(p);
 	free(p->by_number);
 	space_free(&p->space);
 	free(p);

@@ -28,13 +28,15 @@ struct owner {
 
 struct frontend {
 	struct frontend_key key;
-	uint64_t *entry;     /* in the table */
-	uint32_t version;    /* number of its struct np_service */
-	struct owner *owner; /* NULL: adopted, or an address entry */
-	bool stale;	     /* a table was full: is as it was before the last change */
-	bool address;	     /* describes an address of this host */
-	bool told;	     /* the kernel has named it since publish_addresses_begin() */
-	uint64_t generation; /* of the change that last named it */
+	uint64_t *entry;      /* in the table */
+	uint32_t version;     /* number of its struct np_service */
+	struct owner *owner;  /* NULL: adopted, or an address entry */
+	bool stale;	      /* a table was full: is as it was before the last change */
+	bool address;	      /* an address entry */
+	uint32_t host_flags;  /* of it: NP_ADDRESS_HOST, as the kernel told */
+	uint32_t cluster_ips; /* of it: plans that have it as their clusterIP */
+	bool told;	      /* the kernel has named it since publish_addresses_begin() */
+	uint64_t generation;  /* of the change that last named it */
 	UT_hash_handle hh;
 };
 
@@ -70,13 +72,17 @@ struct publisher {
 	uint32_t waiting; /* owners that wait */
 	uint64_t generation;
 	struct ident *idents;
-	uint8_t *id_taken; /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
+	struct ranges *ranges; /* by version: ranges.c */
+	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
 	uint32_t id_hint;
 };
 
 #define NO_ID UINT32_MAX
 
 enum { ID_ADOPTED = 1, ID_OWNED };
+
+/* The flags of an address entry that are the kernel's to tell. */
+#define NP_ADDRESS_HOST (NP_SERVICE_NODE_ADDRESS | NP_SERVICE_HOST_ADDRESS)
 
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
@@ -100,5 +106,24 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 		 uint32_t id, uint32_t *version);
 /* Give back a version that no entry names any more, and all it holds. */
 void version_give(struct publisher *p, uint32_t version);
+struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16 port);
+void backend_drop(struct publisher *p, struct backend *b, uint32_t references);
+/* Is the class the first of those that share its run of slots? */
+bool run_is_first(const struct np_service *s, int class);
+
+/*
+ * The ranges a version admits; count 0: it has none. Written before the version is published.
+ * -ENOSPC: the trie is full.
+ */
+int ranges_set(struct publisher *p, uint32_t version, const struct cidr *range, size_t count);
+void ranges_give(struct publisher *p, uint32_t version);
+int ranges_adopt(struct publisher *p);
+void ranges_forget(struct publisher *p); /* frees; the trie stays */
+
+/* A plan has this clusterIP, or no longer; its other ports are refused meanwhile. */
+int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr);
+void address_release(struct publisher *p, uint8_t family, const union np_addr *addr);
+/* clusterIPs that were adopted and that no plan has are none. */
+void address_sweep(struct publisher *p);
 
 #endif

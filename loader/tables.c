@@ -375,7 +375,8 @@ static int adopt_map(struct bpf_map *map, const struct map_info *m, const char *
 	if (info.type != bpf_map__type(map) || info.key_size != m->key_size ||
 	    info.value_size != m->value_size) {
 		snprintf(reason, sizeof(reason),
-			 "\"%s\" is not a map of this version; run nearpathd --cleanup first", path);
+			 "\"%s\" is not a map of this version; run nearpathd --cleanup first",
+			 path);
 		return -EPROTO;
 	}
 	return bpf_map__reuse_fd(map, fd);

@@ -80,7 +80,7 @@ struct tables {
 	uint32_t size[TABLES];
 	int fd[TABLES];
 	int map_fd[TABLES_MAPS]; /* of the kernel maps; the objects own them */
-	bool adopted; /* the tables were there before this process */
+	bool adopted;		 /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];
 	struct tc_bpf *tc;

@@ -74,7 +74,8 @@ enum np_hook {
 	X(AFFINITY, "affinity", "of those, given the backend of the client's last connection")     \
 	X(NO_ENDPOINT, "no_endpoint", "refused: the service has no endpoint")                      \
 	X(NO_SUCH_PORT, "no_such_port", "refused: the clusterIP has no such port")                 \
-	X(NO_SUCH_SERVICE, "no_such_service", "dropped: an address of a ServiceCIDR, no service's") \
+	X(NO_SUCH_SERVICE, "no_such_service",                                                      \
+	  "dropped: an address of a ServiceCIDR, no service's")                                    \
 	X(POLICY_DROP, "policy_drop", "dropped: traffic policy Local without a local endpoint")    \
 	X(SOURCE_RANGE, "source_range", "dropped: source outside loadBalancerSourceRanges")        \
 	X(REJECTED, "rejected", "refusals answered by ICMP port unreachable")                      \

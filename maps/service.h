@@ -83,8 +83,9 @@ struct np_affinity {
 NP_STATIC_ASSERT(sizeof(struct np_affinity) == 32);
 
 /*
- * Slots: backend numbers, ascending within a run. Two an entry, because the kernel rounds the entries of an array up to
- * 8 bytes (kernel/bpf/arraymap.c); slot n is backend[n % 2] of entry n / 2.
+ * Slots: backend numbers, ascending within a run. Two an entry, because the kernel rounds the
+ * entries of an array up to 8 bytes (kernel/bpf/arraymap.c); slot n is backend[n % 2] of entry n
+ * / 2.
  */
 struct np_slots {
 	__u32 backend[2];

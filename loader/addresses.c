@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Address entries: what is known of an address whatever the port. An address may be this host's,
+ * as the kernel tells, and a clusterIP, as services tell; its entry goes when it is neither.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "publish_private.h"
+
+static struct frontend_key address_key(uint8_t family, const union np_addr *addr)
+{
+	struct frontend_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.addr = *addr;
+	key.family = family;
+	return key;
+}
+
+/* Make the entry say this; flags 0: no entry. *f is the entry, or NULL. */
+static int address_store(struct publisher *p, const struct frontend_key *key, uint32_t flags,
+			 struct frontend **f)
+{
+	struct np_service *s;
+	uint32_t version;
+	int rc;
+
+	*f = frontend_get(p, key);
+	if (*f && p->tables->services[(*f)->version].flags == flags)
+		return 0;
+	if (!flags) {
+		if (*f)
+			frontend_remove(p, *f);
+		*f = NULL;
+		return 0;
+	}
+	rc = space_take_service(p->space, &version);
+	if (rc)
+		return rc;
+	s = &p->tables->services[version];
+	memset(s, 0, sizeof(*s));
+	s->addr = key->addr;
+	s->family = key->family;
+	s->flags = flags;
+	rc = frontend_publish(p, key, version, f);
+	if (rc) {
+		space_give_service(p->space, version);
+		return rc;
+	}
+	(*f)->address = true;
+	return 0;
+}
+
+static uint32_t address_flags(const struct frontend *f)
+{
+	return f->host_flags | (f->cluster_ips ? NP_SERVICE_CLUSTER_IP : 0);
+}
+
+int publish_address(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flags)
+{
+	struct frontend_key key = address_key(family, addr);
+	struct frontend *f = frontend_get(p, &key);
+	int rc;
+
+	if (f)
+		f->told = true; /* whatever comes: it is there */
+	flags &= NP_ADDRESS_HOST;
+	rc = address_store(p, &key, flags | (f ? address_flags(f) & ~NP_ADDRESS_HOST : 0), &f);
+	if (!rc && f) {
+		f->told = true;
+		f->host_flags = flags;
+	}
+	return rc;
+}
+
+void publish_addresses_begin(struct publisher *p)
+{
+	struct frontend *f, *next;
+
+	HASH_ITER (hh, p->frontends, f, next) {
+		f->told = false;
+	}
+}
+
+void publish_addresses_end(struct publisher *p)
+{
+	struct frontend *f, *next;
+
+	HASH_ITER (hh, p->frontends, f, next) {
+		if (!f->address || f->told || !f->host_flags)
+			continue;
+		f->host_flags = 0;
+		address_store(p, &f->key, address_flags(f), &f);
+	}
+}
+
+int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	struct frontend_key key = address_key(family, addr);
+	struct frontend *f = frontend_get(p, &key);
+	int rc = address_store(p, &key, NP_SERVICE_CLUSTER_IP | (f ? f->host_flags : 0), &f);
+
+	if (!rc)
+		f->cluster_ips++;
+	return rc;
+}
+
+void address_release(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	struct frontend_key key = address_key(family, addr);
+	struct frontend *f = frontend_get(p, &key);
+
+	if (!f || !f->cluster_ips)
+		return;
+	f->cluster_ips--;
+	address_store(p, &key, address_flags(f), &f);
+}
+
+void address_sweep(struct publisher *p)
+{
+	struct frontend *f, *next;
+
+	HASH_ITER (hh, p->frontends, f, next) {
+		if (f->address && !f->cluster_ips)
+			address_store(p, &f->key, address_flags(f), &f);
+	}
+}
