@@ -53,6 +53,8 @@ static __always_inline bool port_has_socket(np_ctx *ctx, const struct flow_reque
 	__u32 size = sock_tuple(&t, &r->backend, &r->snat, r->backend_port, port, family);
 	struct bpf_sock *sk;
 
+	if (r->tuple.protocol == IPPROTO_SCTP) /* those sockets cannot be looked up */
+		return false;
 	if (r->tuple.protocol == IPPROTO_TCP)
 		sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
 	else
@@ -274,7 +276,7 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
 		return CONNECT_PASS;
 	seq = *(volatile __u32 *)&flow->seq;
-	if (flow->state == NP_FLOW_TCP_CLOSED || flow_expired(flow, now32())) {
+	if (flow->state == NP_FLOW_CLOSED || flow_expired(flow, now32())) {
 		flow_end(number, seq, family);
 		return CONNECT_PASS;
 	}

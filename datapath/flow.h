@@ -269,15 +269,15 @@ static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, 
 
 	if (flags & TCP_RST) {
 		f->flags &= ~(NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND);
-		f->state = NP_FLOW_TCP_CLOSED;
+		f->state = NP_FLOW_CLOSED;
 		return;
 	}
 	if (flags & TCP_FIN) {
 		f->flags |= fin;
 		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
 		if ((f->flags & both) == both)
-			f->state = NP_FLOW_TCP_CLOSED;
-		else if (f->state != NP_FLOW_TCP_CLOSED) /* a FIN that crossed a RST */
+			f->state = NP_FLOW_CLOSED;
+		else if (f->state != NP_FLOW_CLOSED) /* a FIN that crossed a RST */
 			f->state = NP_FLOW_TCP_HALF_CLOSED;
 		return;
 	}
@@ -290,7 +290,7 @@ static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, 
 	}
 	if (f->state == NP_FLOW_TCP_NEW && !from_client) {
 		f->state = NP_FLOW_TCP_OPEN;
-	} else if (f->state == NP_FLOW_TCP_CLOSED && !(flags & TCP_SYN)) {
+	} else if (f->state == NP_FLOW_CLOSED && !(flags & TCP_SYN)) {
 		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
 		if ((f->flags & both) == both)
 			return;
@@ -312,8 +312,10 @@ static __always_inline void flow_track(struct np_flow *f, __u32 name, const stru
 	if (p->tuple.protocol == IPPROTO_TCP) {
 		if (p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_OPEN)
 			flow_track_tcp(f, from_client, p->tcp_flags);
+	} else if (p->tcp_flags & TCP_RST) { /* SCTP's ABORT or SHUTDOWN COMPLETE */
+		f->state = NP_FLOW_CLOSED;
 	} else if (f->state == NP_FLOW_UDP_NEW && !from_client) {
-		f->state = NP_FLOW_UDP_OPEN;
+		f->state = p->tuple.protocol == IPPROTO_UDP ? NP_FLOW_UDP_OPEN : NP_FLOW_SCTP_OPEN;
 	}
 }
 
@@ -328,15 +330,14 @@ static __always_inline bool flow_backend_used(struct np_flow *f, int family)
 
 /*
  * Does a packet that could open a conversation end this flow of the same tuple and begin another?
- * Both do if it expired; a SYN also if it is closed or its backend has gone.
+ * Any does if it expired; a SYN or INIT also if it is closed or its backend has gone.
  */
 static __always_inline bool flow_superseded(struct np_flow *f, __u32 protocol, __u32 now,
 					    int family)
 {
-	if (protocol != IPPROTO_TCP)
+	if (protocol == IPPROTO_UDP)
 		return flow_expired(f, now);
-	return f->state == NP_FLOW_TCP_CLOSED || flow_expired(f, now) ||
-	       !flow_backend_used(f, family);
+	return f->state == NP_FLOW_CLOSED || flow_expired(f, now) || !flow_backend_used(f, family);
 }
 
 #endif

@@ -131,7 +131,7 @@ static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 nam
 {
 	__u32 timeout = np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
 
-	if (flow->state == NP_FLOW_TCP_CLOSED || flow_age(flow, now) > timeout)
+	if (flow->state == NP_FLOW_CLOSED || flow_age(flow, now) > timeout)
 		return true;
 	return name != NP_NAME_FORWARD && flow->state == NP_FLOW_TCP_NEW &&
 	       flow_age(flow, now) > timeout / 16;
@@ -256,7 +256,7 @@ __noinline int flow_name_insert(struct tuple *t, __u32 name, __u32 number, __u32
 
 const volatile __u8 np_flow_rank[NP_FLOW_STATES] = {
 	[NP_FLOW_FREE] = 0,
-	[NP_FLOW_TCP_CLOSED] = 1,
+	[NP_FLOW_CLOSED] = 1,
 	[NP_FLOW_TCP_NEW] = 2,
 	[NP_FLOW_UDP_NEW] = 2,
 	[NP_FLOW_UDP_OPEN] = 3,

@@ -16,6 +16,8 @@
 #define ICMP4_PARAMETER	    12
 #define ICMP6_UNREACHABLE   1
 #define ICMP6_PARAMETER	    4
+#define ICMP4_ECHO	    8
+#define ICMP6_ECHO	    128
 
 struct icmp_header {
 	__u8 type;
@@ -38,6 +40,14 @@ static __always_inline bool icmp_is_error(__u8 type, int family)
 		return type == ICMP4_UNREACHABLE || type == ICMP4_TIME_EXCEEDED ||
 		       type == ICMP4_PARAMETER;
 	return type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER;
+}
+
+static __always_inline bool icmp_is_request(void *l4, void *end, int family)
+{
+	struct icmp_header *icmp = l4;
+
+	return (void *)(icmp + 1) <= end &&
+	       icmp->type == (family == NP_IPV4 ? ICMP4_ECHO : ICMP6_ECHO);
 }
 
 /* The quoted packet is an IPv6 fragment: go on behind that header if it is the first. */
@@ -84,7 +94,8 @@ static __always_inline bool icmp_parse(struct icmp_error *e, void *l4, void *end
 	if ((void *)(e->ports + 1) > end)
 		return false;
 	e->quoted.ports = *e->ports;
-	return e->quoted.protocol == IPPROTO_TCP || e->quoted.protocol == IPPROTO_UDP;
+	return e->quoted.protocol == IPPROTO_TCP || e->quoted.protocol == IPPROTO_UDP ||
+	       e->quoted.protocol == IPPROTO_SCTP;
 }
 
 /*

@@ -31,6 +31,14 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+/* RFC 9260, 3.1 and 3.3: common header, and the type of the first chunk behind it. */
+#define SCTP_CRC	       8
+#define SCTP_HEADER	       12
+#define SCTP_INIT	       1
+#define SCTP_INIT_ACK	       2
+#define SCTP_ABORT	       6
+#define SCTP_SHUTDOWN_COMPLETE 14
+
 /* IPv6 extension headers that are stepped over before giving up (RFC 8200, 4.1: at most 7). */
 #define IPV6_MAX_EXT  8
 #define IPV6_EXT_MASK 511 /* headers are followed this far into the packet */
@@ -47,9 +55,9 @@ struct tuple {
 #define DPORT(ports)	    ((__be16)((ports) >> 16))
 
 enum parse {
-	PARSE_PORTS,	/* TCP or UDP, whole or the first fragment: everything is set */
+	PARSE_PORTS,	/* TCP, UDP, SCTP, whole or the first fragment: everything is set */
 	PARSE_ICMP,	/* ICMP of the family: all but ports, check and tcp_flags are set */
-	PARSE_FRAGMENT, /* another fragment of TCP or UDP: the same */
+	PARSE_FRAGMENT, /* another fragment of TCP, UDP or SCTP: the same */
 	PARSE_OTHER,	/* nothing that is translated */
 	PARSE_SHORT,	/* the headers are not all in the linear part */
 };
@@ -57,10 +65,10 @@ enum parse {
 struct packet {
 	void *l3;
 	void *l4;
-	__sum16 *check; /* of the transport header */
+	__sum16 *check; /* of the transport header; SCTP: the first half of its CRC32c */
 	struct tuple tuple;
 	__u32 length;	/* of the IP header with its options and extensions: l4 - l3 */
-	__u8 tcp_flags; /* 0 if not TCP */
+	__u8 tcp_flags; /* of TCP; of SCTP those that mean the same; of UDP 0 */
 	bool fragment;	/* a fragment, the first or another; its identification: */
 	bool plain;	/* no IP options, no extension headers */
 	__be32 id;
@@ -123,10 +131,32 @@ static __always_inline struct tuple tuple_reverse(const struct tuple *t)
 /* Does the packet begin a conversation, as far as it alone tells? */
 static __always_inline bool packet_opens(const struct packet *p)
 {
-	return p->tuple.protocol != IPPROTO_TCP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return p->tuple.protocol == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* The ports, and for TCP the flags; the whole fixed header must be there, checksum included. */
+/*
+ * Where SCTP's CRC is; NULL if it is not there, which the parser has seen to, but the verifier
+ * forgets where packets of several protocols meet.
+ */
+static __always_inline __u32 *sctp_crc(const struct packet *p, void *end)
+{
+	__u32 *crc = p->l4 + SCTP_CRC;
+
+	return (void *)(crc + 1) > end ? NULL : crc;
+}
+
+/* What the first chunk tells; the others that matter here stand alone (RFC 9260, 6.10). */
+static __always_inline __u8 sctp_flags(__u8 chunk)
+{
+	if (chunk == SCTP_INIT)
+		return TCP_SYN;
+	if (chunk == SCTP_INIT_ACK)
+		return TCP_SYN | TCP_ACK;
+	return chunk == SCTP_ABORT || chunk == SCTP_SHUTDOWN_COMPLETE ? TCP_RST : TCP_ACK;
+}
+
+/* The ports, and for TCP and SCTP the flags; the whole fixed header must be there, checksum
+ * included. */
 static __always_inline enum parse parse_l4(struct packet *p, void *l4, void *end)
 {
 	p->l4 = l4;
@@ -136,6 +166,11 @@ static __always_inline enum parse parse_l4(struct packet *p, void *l4, void *end
 			return PARSE_SHORT;
 		p->tcp_flags = ((__u8 *)l4)[13];
 		p->check = &((struct tcphdr *)l4)->check;
+	} else if (p->tuple.protocol == IPPROTO_SCTP) {
+		if (l4 + SCTP_HEADER + 4 > end)
+			return PARSE_SHORT;
+		p->tcp_flags = sctp_flags(((__u8 *)l4)[SCTP_HEADER]);
+		p->check = l4 + SCTP_CRC;
 	} else {
 		if (l4 + sizeof(struct udphdr) > end)
 			return PARSE_SHORT;
@@ -151,7 +186,8 @@ static __always_inline enum parse parse_transport(struct packet *p, bool first, 
 {
 	if (p->tuple.protocol == (family == NP_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return first ? PARSE_ICMP : PARSE_OTHER;
-	if (p->tuple.protocol != IPPROTO_TCP && p->tuple.protocol != IPPROTO_UDP)
+	if (p->tuple.protocol != IPPROTO_TCP && p->tuple.protocol != IPPROTO_UDP &&
+	    p->tuple.protocol != IPPROTO_SCTP)
 		return PARSE_OTHER;
 	return first ? parse_l4(p, p->l4, end) : PARSE_FRAGMENT;
 }
@@ -283,6 +319,14 @@ static __always_inline enum parse packet_parse(struct packet *p, np_ctx *ctx, __
 	void *end = (void *)(long)ctx->data_end, *l3 = (void *)(long)ctx->data + l2_len;
 
 	return family == NP_IPV4 ? parse_ipv4(p, l3, end) : parse_ipv6(p, ctx, l2_len, l3, end);
+}
+
+/* The whole packet from the IP header on, as that says; frames may be padded. */
+static __always_inline __u32 packet_length(const struct packet *p, int family)
+{
+	if (family == NP_IPV4)
+		return bpf_ntohs(((struct iphdr *)p->l3)->tot_len);
+	return bpf_ntohs(((struct ipv6hdr *)p->l3)->payload_len) + sizeof(struct ipv6hdr);
 }
 
 #endif

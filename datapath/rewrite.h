@@ -7,6 +7,7 @@
 #ifndef NEARPATH_DATAPATH_REWRITE_H
 #define NEARPATH_DATAPATH_REWRITE_H
 
+#include "crc32c.h"
 #include "packet.h"
 
 /* How the transport checksum in the packet is to be understood. */
@@ -72,15 +73,37 @@ static __always_inline void rewrite_l3(void *l3, const struct tuple *to, __u64 d
 	addr_write(six->daddr.in6_u.u6_addr32, &to->dst, family);
 }
 
-/* The whole packet: p must be as packet_parse() left it with PARSE_PORTS. */
+/*
+ * SCTP has no pseudo header; the CRC covers the ports. CHECKSUM_PARTIAL: the device, or whoever
+ * takes the packet from it, computes it, over what is zero now. A fragment's CRC is over bytes that
+ * are not there.
+ */
+static __always_inline void rewrite_sctp(struct packet *p, const struct tuple *to,
+					 enum checksum checksum, void *end, int family)
+{
+	__u32 *crc = sctp_crc(p, end);
+
+	if (!crc)
+		return;
+	if (checksum == CHECKSUM_WHOLE && *crc && p->tuple.ports != to->ports)
+		*crc ^= crc32c_shift(p->tuple.ports ^ to->ports,
+				     packet_length(p, family) - p->length);
+	*(__u32 *)p->l4 = to->ports;
+}
+
+/* The whole packet: p must be as packet_parse() left it with PARSE_PORTS; end: of its bytes. */
 static __always_inline void rewrite(struct packet *p, const struct tuple *to,
-				    enum checksum checksum, int family)
+				    enum checksum checksum, void *end, int family)
 {
 	__u64 addr = tuple_diff_addr(&p->tuple, to, family);
 	__u64 ports = sum_diff(p->tuple.ports, to->ports);
 	__sum16 check = *p->check;
 
 	rewrite_l3(p->l3, to, addr, family);
+	if (p->tuple.protocol == IPPROTO_SCTP) {
+		rewrite_sctp(p, to, checksum, end, family);
+		return;
+	}
 	*(__u32 *)p->l4 = to->ports;
 	if (checksum == CHECKSUM_PSEUDO) {
 		*p->check = sum_fold(check + addr);

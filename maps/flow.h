@@ -45,7 +45,7 @@ enum np_name {
 	X(TCP_NEW, "tcp_new", 60)		    /* no answer yet */                            \
 	X(TCP_OPEN, "tcp_open", 86400)		    /* packets in both directions */               \
 	X(TCP_HALF_CLOSED, "tcp_half_closed", 3600) /* FIN from one side */                        \
-	X(TCP_CLOSED, "tcp_closed", 30)		    /* FIN from both sides, or RST */              \
+	X(CLOSED, "closed", 30)			    /* FIN from both sides, or RST */              \
 	X(UDP_NEW, "udp_new", 30)		    /* UDP and SCTP: no answer yet */              \
 	X(UDP_OPEN, "udp_open", 180)                                                               \
 	X(SCTP_OPEN, "sctp_open", 86400)

@@ -48,19 +48,66 @@ static __always_inline __u64 bytes_diff(const struct packet *p, const struct tup
 	return family == NP_IPV6 ? 0 : (__u16)~sum_fold(addr);
 }
 
+/* The same for SCTP, whose CRC makes up for nothing; before: what it was. */
+static __always_inline __u64 sctp_bytes_diff(const struct packet *p, const struct tuple *to,
+					     __u32 before, __u32 crc, int family)
+{
+	return sum_diff(p->tuple.ports, to->ports) + sum_diff(before, crc) +
+	       (family == NP_IPV6 ? tuple_diff_addr(&p->tuple, to, family) : 0);
+}
+
 static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet *p,
 					   const struct tuple *to, int family)
 {
-	__u32 summed = skb_ip_summed(skb);
+	__u32 summed = skb_ip_summed(skb), before, *crc;
+	void *end = (void *)(long)skb->data_end;
+	enum checksum checksum = summed == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE;
 
+	if (p->tuple.protocol == IPPROTO_SCTP) {
+		crc = sctp_crc(p, end);
+		before = crc ? *crc : 0;
+		rewrite(p, to, checksum, end, family);
+		if (crc && summed == SKB_CHECKSUM_COMPLETE)
+			bpf_csum_update(skb,
+					sum_fold(sctp_bytes_diff(p, to, before, *crc, family)));
+		return;
+	}
 	if (summed == SKB_CHECKSUM_COMPLETE)
 		bpf_csum_update(skb,
 				sum_fold(bytes_diff(p, to, tuple_diff_addr(&p->tuple, to, family),
 						    family)));
-	rewrite(p, to, summed == SKB_CHECKSUM_PARTIAL ? CHECKSUM_PSEUDO : CHECKSUM_WHOLE, family);
+	rewrite(p, to, checksum, end, family);
 }
 
-/* l3: offset of the IP header. */
+/*
+ * SCTP's ports and CRC, where ip_summed cannot be read: a CRC that is zero is one the device is to
+ * make. BPF_F_RECOMPUTE_CSUM is for CHECKSUM_COMPLETE.
+ */
+static __always_inline int sctp_by_helpers(struct __sk_buff *skb, struct packet *p, __u32 l4,
+					   const struct tuple *to, int family)
+{
+	__u32 *there = sctp_crc(p, (void *)(long)skb->data_end), crc = there ? *there : 0;
+
+	if (crc && p->tuple.ports != to->ports)
+		crc ^= crc32c_shift(p->tuple.ports ^ to->ports,
+				    packet_length(p, family) - p->length);
+	return bpf_skb_store_bytes(skb, l4, &to->ports, 4, BPF_F_RECOMPUTE_CSUM)
+		       ?: bpf_skb_store_bytes(skb, l4 + SCTP_CRC, &crc, 4, BPF_F_RECOMPUTE_CSUM);
+}
+
+/* The addresses; diff: how they change the sum. l3: offset of the IP header. */
+static __always_inline int addresses_by_helpers(struct __sk_buff *skb, __u32 l3, __u32 diff,
+						const struct tuple *to, int family)
+{
+	if (family == NP_IPV6)
+		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, BPF_F_RECOMPUTE_CSUM)
+			       ?: bpf_skb_store_bytes(skb, l3 + 24, &to->dst, 16,
+						      BPF_F_RECOMPUTE_CSUM);
+	return bpf_l3_csum_replace(skb, l3 + offsetof(struct iphdr, check), 0, diff, 0) ?:
+	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, saddr), &to->src, 4, 0) ?:
+	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, daddr), &to->dst, 4, 0);
+}
+
 static __always_inline int rewrite_by_helpers(struct __sk_buff *skb, struct packet *p, __u32 l3,
 					      const struct tuple *to, int family)
 {
@@ -72,17 +119,14 @@ static __always_inline int rewrite_by_helpers(struct __sk_buff *skb, struct pack
 	/* Without a checksum nothing makes up for the change of the ports in skb->csum. */
 	__u64 store = udp && !*p->check ? BPF_F_RECOMPUTE_CSUM : 0;
 
+	if (p->tuple.protocol == IPPROTO_SCTP)
+		return sctp_by_helpers(skb, p, l4, to, family)
+			       ?: addresses_by_helpers(skb, l3, addr, to, family);
 	if (bpf_l4_csum_replace(skb, check, 0, addr, flags | BPF_F_PSEUDO_HDR) ||
 	    bpf_l4_csum_replace(skb, check, p->tuple.ports, to->ports, flags | 4) ||
 	    bpf_skb_store_bytes(skb, l4, &to->ports, 4, store))
 		return -1;
-	if (family == NP_IPV6)
-		return bpf_skb_store_bytes(skb, l3 + 8, &to->src, 16, BPF_F_RECOMPUTE_CSUM)
-			       ?: bpf_skb_store_bytes(skb, l3 + 24, &to->dst, 16,
-						      BPF_F_RECOMPUTE_CSUM);
-	return bpf_l3_csum_replace(skb, l3 + offsetof(struct iphdr, check), 0, addr, 0) ?:
-	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, saddr), &to->src, 4, 0) ?:
-	       bpf_skb_store_bytes(skb, l3 + offsetof(struct iphdr, daddr), &to->dst, 4, 0);
+	return addresses_by_helpers(skb, l3, addr, to, family);
 }
 
 #endif

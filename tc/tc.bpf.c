@@ -21,6 +21,8 @@
 #include "../datapath/mss.h"
 #include "../datapath/rewrite.h"
 #include "checksum.h"
+#include "explain.h"
+#include "reject.h"
 
 /* The longest headers that are read: Ethernet, IPv6 with extensions, TCP with options. */
 #define PULL_BYTES 192
@@ -160,14 +162,32 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	return 0;
 }
 
+/* 1: an echo request. */
 static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
 {
 	struct packet p = {};
 
 	tc_pull(skb); /* drivers leave little more than the ICMP header in the linear part */
-	if (l2_len <= ETH_HLEN && packet_parse(&p, skb, l2_len, family) == PARSE_ICMP &&
-	    icmp_translate(&p, (void *)(long)skb->data_end, hook_space(hook), family))
+	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_ICMP)
+		return 0;
+	if (icmp_is_request(p.l4, (void *)(long)skb->data_end, family))
+		return 1;
+	if (icmp_translate(&p, (void *)(long)skb->data_end, hook_space(hook), family))
 		count(hook, NP_REASON_ICMP_TRANSLATED);
+	return 0;
+}
+
+/* The request of a packet without ports: connect() will find no flow to make for it. */
+static __always_inline int request(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r,
+				   int family)
+{
+	struct packet p = {};
+
+	if (!r)
+		return 0;
+	*r = (struct flow_request){.hook = NP_HOOK_INGRESS};
+	if (l2_len <= ETH_HLEN && packet_parse(&p, skb, l2_len, family) == PARSE_ICMP)
+		r->tuple = tuple_whole(&p.tuple, family);
 	return 0;
 }
 
@@ -190,6 +210,16 @@ __noinline int tc_icmp4(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 __noinline int tc_icmp6(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 {
 	return icmp(skb, l2_len, hook, NP_IPV6);
+}
+
+__noinline int tc_request4(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r)
+{
+	return request(skb, l2_len, r, NP_IPV4);
+}
+
+__noinline int tc_request6(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r)
+{
+	return request(skb, l2_len, r, NP_IPV6);
 }
 
 /* Rewrite a packet of a flow; false if the flow ended meanwhile. */
@@ -291,6 +321,34 @@ static __always_inline void tc_clamp_to_iface(struct __sk_buff *skb, const struc
 		tc_clamp6(skb, iface->l2_len, limit, how);
 }
 
+static __always_inline int tc_refuse(struct __sk_buff *skb, __u32 l2_len, int family)
+{
+	return family == NP_IPV4 ? tc_refuse4(skb, l2_len) : tc_refuse6(skb, l2_len);
+}
+
+/*
+ * ICMP: errors about flows are translated; a request to an address that services have but no port
+ * of it can answer (ping of a clusterIP) meets what any other packet there does.
+ */
+static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface,
+				   struct flow_request *r, __u32 hook, int family)
+{
+	int request = family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
+					: tc_icmp6(skb, iface->l2_len, hook);
+	int made;
+
+	if (!request || hook != NP_HOOK_INGRESS)
+		return TC_NEXT;
+	if (family == NP_IPV4)
+		tc_request4(skb, iface->l2_len, r);
+	else
+		tc_request6(skb, iface->l2_len, r);
+	made = connect(skb, r, iface, family);
+	if (made == CONNECT_REJECT)
+		return tc_refuse(skb, iface->l2_len, family);
+	return made == CONNECT_DROP ? TC_ACT_SHOT : TC_NEXT;
+}
+
 static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
 				     struct flow_request *r, int family)
 {
@@ -306,12 +364,16 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 				return TC_NEXT;
 			continue;
 		}
-		if (todo != TODO_CONNECT)
+		if (todo != TODO_CONNECT || hook != NP_HOOK_INGRESS)
 			break;
 		if (made != CONNECT_PASS) /* its flow is gone again, or not yet there */
 			return TC_ACT_SHOT;
+		if (tc_explain(skb, r, iface, family))
+			return TC_ACT_SHOT;
 		made = connect(skb, r, iface, family);
-		if (made == CONNECT_DROP || made == CONNECT_REJECT)
+		if (made == CONNECT_REJECT)
+			return tc_refuse(skb, iface->l2_len, family);
+		if (made == CONNECT_DROP)
 			return TC_ACT_SHOT;
 		if (made == CONNECT_PASS)
 			break;
@@ -322,8 +384,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
 				  : tc_fragment6(skb, iface->l2_len, hook);
 	else if (todo == TODO_ICMP)
-		family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
-				  : tc_icmp6(skb, iface->l2_len, hook);
+		return tc_icmp(skb, iface, r, hook, family);
 	else
 		tc_clamp_to_iface(skb, iface, hook, family);
 	return TC_NEXT;

@@ -43,13 +43,6 @@ struct out {
 #define AF_INET6 10
 
 /* Bytes from the IP header on, and how many routers it may still pass. */
-static __always_inline __u32 packet_length(const struct packet *p, int family)
-{
-	if (family == NP_IPV4)
-		return bpf_ntohs(((struct iphdr *)p->l3)->tot_len);
-	return bpf_ntohs(((struct ipv6hdr *)p->l3)->payload_len) + sizeof(struct ipv6hdr);
-}
-
 static __always_inline __u8 packet_ttl(const struct packet *p, int family)
 {
 	return family == NP_IPV4 ? ((struct iphdr *)p->l3)->ttl
@@ -165,13 +158,17 @@ static __always_inline void age(void *l3, int family)
  * Does the checksum field hold the pseudo header's sum alone? So it does in frames that the stack
  * made or GRO merged (generic XDP, veth, virtio): the device that sends them has to complete it,
  * and only tc can tell it to. One whole packet in 65,536 looks the same; tc carries it as well.
+ * SCTP has no pseudo header: its CRC is zero then.
  */
-static __always_inline bool checksum_is_partial(const struct packet *p, int family)
+static __always_inline bool checksum_is_partial(const struct packet *p, void *end, int family)
 {
 	const struct tuple *t = &p->tuple;
+	__u32 *crc = sctp_crc(p, end);
 	__u64 sum = (__u64)t->src.word[0] + t->dst.word[0] + bpf_htons(t->protocol) +
 		    bpf_htons(packet_length(p, family) - p->length);
 
+	if (p->tuple.protocol == IPPROTO_SCTP)
+		return !crc || !*crc;
 	if (family == NP_IPV6)
 		sum += (__u64)t->src.word[1] + t->src.word[2] + t->src.word[3] + t->dst.word[1] +
 		       t->dst.word[2] + t->dst.word[3];
@@ -188,7 +185,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	struct tuple to;
 
 	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment ||
-	    packet_ttl(p, family) <= 1 || checksum_is_partial(p, family))
+	    packet_ttl(p, family) <= 1 ||
+	    checksum_is_partial(p, (void *)(long)ctx->data_end, family))
 		return TODO_PASS;
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
 	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
@@ -199,7 +197,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 		return TODO_PASS;
 	}
 	flow_track(hit->flow, hit->name, p, now);
-	rewrite(p, &to, CHECKSUM_WHOLE, family);
+	rewrite(p, &to, CHECKSUM_WHOLE, (void *)(long)ctx->data_end, family);
 	age(p->l3, family);
 	__builtin_memcpy(eth, r->mac, sizeof(r->mac));
 	out->ifindex = r->ifindex;

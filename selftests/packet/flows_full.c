@@ -83,8 +83,8 @@ static void order_of_eviction(void **variant)
 	flow(9)->state = NP_FLOW_TCP_NEW;
 	flow(11)->state = NP_FLOW_UDP_NEW;
 	idle(11, 10);
-	flow(13)->state = NP_FLOW_TCP_CLOSED;
-	flow(17)->state = NP_FLOW_TCP_CLOSED;
+	flow(13)->state = NP_FLOW_CLOSED;
+	flow(17)->state = NP_FLOW_CLOSED;
 	idle(17, 5);
 	flow(19)->seen -= flow_timeout(NP_FLOW_TCP_OPEN) + tables_hertz();
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {

@@ -139,7 +139,7 @@ static const struct test tests[] = {
 		  {AT_XDP, SENDS("client:40000", "vip:80", .flags = FIN | ACK), BACK,
 		   TO("snat:?0", "remote:8080"), COUNTS(XDP_TX), .flows = "tcp_half_closed"},
 		  {AT_XDP, SENDS("remote:8080", "snat:?0", .flags = FIN | ACK), BACK,
-		   TO("vip:80", "client:40000"), COUNTS(XDP_TX), .flows = "tcp_closed"}}},
+		   TO("vip:80", "client:40000"), COUNTS(XDP_TX), .flows = "closed"}}},
 	{"checksums that become zero, and none", state_remote, .only = ONLY_UDP,
 	 .step = {{AT_XDP, SENDS("client:40000", "vip:80", .no_checksum = true, .payload = 4), BACK,
 		   TO("snat:?0", "remote:8080"), SENT_NEW},
