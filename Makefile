@@ -16,7 +16,7 @@ CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
 MULTIARCH = $(shell $(CC) -print-multiarch)
 BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
 
-DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd
+DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
 COMMAND_LIBS := -ljansson
 
 # What the command is made of; what both share; all the rest of loader/ is the daemon's.
@@ -48,7 +48,7 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
-	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libcmocka-dev pkg-config iproute2 \
+	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libcmocka-dev pkg-config iproute2 \
 	iptables nftables ethtool procps python3 util-linux jq kmod
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
@@ -97,6 +97,9 @@ $(BUILD)/nearpath: $(call objects,$(COMMAND_SRC) $(SHARED_SRC))
 # The daemon without its main, and the command without its: what tests and benchmarks link.
 $(BUILD)/libnearpath.a: $(call objects,$(DAEMON_LIB_SRC) $(filter-out loader/nearpath.c,$(COMMAND_SRC)) $(SHARED_SRC))
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/selftests/vectors: $(BUILD)/selftests/vectors.o $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 $(BUILD)/selftests/%: $(BUILD)/selftests/tools/%.o
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $< -o $@ -lbpf

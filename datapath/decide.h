@@ -15,9 +15,6 @@
 #define DECIDE_LOCAL 0x1 /* by the node itself: the source is its own */
 #define DECIDE_CLASS 0x2 /* tell the class even where it makes no difference */
 
-#define DETECT_BY_PREFIX 1
-#define DETECT_BY_IFACE	 2
-
 static __always_inline bool prefix_has(const struct np_prefix *prefix, const union np_addr *addr)
 {
 	return !(((addr->word[0] & prefix->mask[0]) ^ prefix->value[0]) |
@@ -35,12 +32,12 @@ static __always_inline enum np_class client_class(struct tuple *t, __u32 service
 
 	if (!c)
 		return NP_CLASS_OUTSIDE;
-	if (c->detector == DETECT_BY_PREFIX &&
+	if (c->detector == NP_DETECT_BY_PREFIX &&
 	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src))
 		return NP_CLASS_POD;
 	if (how & DECIDE_LOCAL)
 		return NP_CLASS_NODE;
-	if (c->detector == DETECT_BY_IFACE && iface_flags & NP_IFACE_POD)
+	if (c->detector == NP_DETECT_BY_IFACE && iface_flags & NP_IFACE_POD)
 		return NP_CLASS_POD;
 	if ((service_flags & NP_SERVICE_NODE_CLASS || how & DECIDE_CLASS) &&
 	    address_flags(&t->src, family) & NP_SERVICE_HOST_ADDRESS)

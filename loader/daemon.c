@@ -35,36 +35,17 @@ void daemon_log(const char *format, ...)
 	va_end(args);
 }
 
-static struct plan_node plan_node(const struct daemon *d)
+static void later(struct daemon *d)
 {
-	const struct kube_node *node = store_node(d->store, d->options.node_name);
-
-	return (struct plan_node){
-		.name = d->options.node_name,
-		.zone = d->options.zone
-				?: node ? node->zone
-					: NULL,
-		.detector4 = cidr_list_first(&d->options.cluster_cidr, NP_IPV4),
-		.detector6 = cidr_list_first(&d->options.cluster_cidr, NP_IPV6),
-		.masquerade_all = d->options.masquerade_all,
-	};
+	d->routes = true;
+	if (d->events[3])
+		evtimer_add(d->events[3], &settle);
 }
 
 void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 {
-	const struct kube_service *service = store_service(d->store, namespace, name);
-	_cleanup_free_ struct kube_slice **slices = NULL;
-	_cleanup_free_ struct plan **plans = NULL;
-	const struct plan_node node = plan_node(d);
-	size_t nslices = 0, count = 0;
-	int rc = 0;
+	int rc = node_publish(&d->node, d->publisher, namespace, name);
 
-	if (service)
-		rc = store_slices(d->store, namespace, name, &slices, &nslices);
-	if (service && !rc)
-		rc = plan_make(&node, service, slices, nslices, &plans, &count);
-	if (!rc)
-		rc = publish_service(d->publisher, namespace, name, plans, count);
 	if (!rc)
 		return;
 	daemon_log("Service \"%s/%s\" could not be published whole: %s%s", namespace, name,
@@ -86,7 +67,34 @@ static int publish_one(const struct kube_object *object, void *arg)
 
 void daemon_publish_all(struct daemon *d)
 {
+	d->planned = node_mark(&d->node);
 	store_each(d->store, publish_one, d);
+}
+
+/* Where the node says nothing of itself, the kernel's choice of source towards far away does. */
+static void ask_own_addresses(struct daemon *d)
+{
+	union np_addr four = {.word = {htonl(0xC0000201)}}; /* RFC 5737: 192.0.2.1 */
+	union np_addr six = {.word = {htonl(0x20010DB8)}};  /* RFC 3849: 2001:db8:: */
+
+	d->node.route4 = d->node.route6 = (union np_addr){};
+	netlink_source(d->netlink, NP_IPV4, &four, &d->node.route4);
+	netlink_source(d->netlink, NP_IPV6, &six, &d->node.route6);
+}
+
+void daemon_node_changed(struct daemon *d)
+{
+	struct node_mark mark;
+
+	ask_own_addresses(d);
+	mark = node_mark(&d->node);
+	node_config(&d->node, d->tables->config);
+	if (d->options.nodeport_primary && memcmp(&mark, &d->planned, sizeof(mark))) {
+		d->resync = true; /* other addresses may be the primary ones */
+		later(d);
+	}
+	if (memcmp(&mark, &d->planned, sizeof(mark)))
+		daemon_publish_all(d);
 }
 
 static int source_of(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
@@ -109,20 +117,11 @@ static void on_link_gone(int ifindex, const char *name, void *arg)
 	ifaces_link_gone(((struct daemon *)arg)->ifaces, ifindex);
 }
 
-static void later(struct daemon *d)
-{
-	d->routes = true;
-	if (d->events[3])
-		evtimer_add(d->events[3], &settle);
-}
-
 static void on_addr(const struct netlink_addr *addr, void *arg)
 {
-	uint32_t flags = NP_SERVICE_HOST_ADDRESS;
 	struct daemon *d = arg;
+	uint32_t flags = node_address_flags(&d->node, addr->family, &addr->addr);
 
-	if (!addr->loopback_scope)
-		flags |= NP_SERVICE_NODE_ADDRESS;
 	if (publish_address(d->publisher, addr->family, &addr->addr, flags))
 		daemon_log("no room for an address of this host; see --max-services");
 	later(d);
@@ -185,6 +184,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 	if (!d->routes)
 		return;
 	d->routes = false;
+	daemon_node_changed(d);
 	ifaces_routes(d->ifaces);
 	publish_sources(d->publisher);
 }
@@ -232,17 +232,6 @@ static int lock_state(struct daemon *d)
 	return lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
 }
 
-static void set_detector(struct daemon *d)
-{
-	const struct cidr *four = cidr_list_first(&d->options.cluster_cidr, NP_IPV4);
-	const struct cidr *six = cidr_list_first(&d->options.cluster_cidr, NP_IPV6);
-	struct np_config *c = d->tables->config;
-
-	c->pod_prefix4 = four ? four->prefix : cidr_nobody();
-	c->pod_prefix6 = six ? six->prefix : cidr_nobody();
-	c->detector = four || six;
-}
-
 static int open_tables(struct daemon *d)
 {
 	const struct options *o = &d->options;
@@ -271,7 +260,6 @@ static int open_tables(struct daemon *d)
 		daemon_log("%s", why);
 		return rc;
 	}
-	set_detector(d);
 	if (d->tables->adopted && d->tables->size[TABLE_flows4] < o->max_flows)
 		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
 			   "them anew",
@@ -313,6 +301,8 @@ static int load_state(struct daemon *d)
 			   strerror(-rc));
 		return rc;
 	}
+	ask_own_addresses(d);
+	node_config(&d->node, d->tables->config);
 	daemon_publish_all(d);
 	if (lines)
 		publish_sweep(d->publisher);
@@ -392,6 +382,7 @@ static int start_parts(struct daemon *d)
 	}
 	rc = publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: store_new(&d->store);
+	d->node = (struct node){.options = &d->options, .store = d->store};
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);

@@ -11,6 +11,7 @@
 #include "ifaces.h"
 #include "journal.h"
 #include "netlink.h"
+#include "node.h"
 #include "options.h"
 #include "publish.h"
 #include "rpc.h"
@@ -27,6 +28,8 @@ struct daemon {
 	struct tables *tables;
 	struct publisher *publisher;
 	struct store *store;
+	struct node node;
+	struct node_mark planned; /* what the plans were made for */
 	struct journal *journal;
 	struct netlink *netlink;
 	struct ifaces *ifaces;
@@ -58,6 +61,12 @@ int daemon_cleanup(const struct options *options);
 /* Plan and publish one service, or all of them (the node changed). */
 void daemon_publish(struct daemon *d, const char *namespace, const char *name);
 void daemon_publish_all(struct daemon *d);
+
+/*
+ * The Node object, the ranges of services or the network changed: bring config, addresses and, if
+ * it makes a difference to them, all plans in line.
+ */
+void daemon_node_changed(struct daemon *d);
 
 /* The methods of the config socket: methods.c, get.c. */
 extern const struct rpc_method daemon_methods[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What every Kubernetes object has: kind, version, name, and the key made of them; and the walk
- * through Lists. The fields of each kind are read by kube_service.c, kube_slice.c, kube_node.c.
+ * through Lists. The fields of each kind are read by a file of its own.
  */
 #include "kube.h"
 #include "kube_parts.h"
@@ -24,9 +24,11 @@ static const struct {
 	[KUBE_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1", true, kube_slice_read,
 			kube_slice_clear},
 	[KUBE_NODE] = {"Node", "v1", false, kube_node_read, kube_node_clear},
+	[KUBE_SERVICE_CIDR] = {"ServiceCIDR", "networking.k8s.io/v1", false, kube_service_cidr_read,
+			       kube_service_cidr_clear},
 };
 
-/* Who an object is; the strings are borrowed from it. namespace is NULL for a Node. */
+/* Who an object is; the strings are borrowed from it. namespace is NULL if its kind has none. */
 struct identity {
 	enum kube_kind kind;
 	const char *namespace;
@@ -71,8 +73,10 @@ static int read_kind(const struct field *root, enum kube_kind *kind)
 			return 0;
 		}
 	}
-	field_refuse(&field, "\"%.60s\" is not used; give Service, EndpointSlice and Node only",
-		     name);
+	field_refuse(
+		&field,
+		"\"%.60s\" is not used; give Service, EndpointSlice, Node and ServiceCIDR only",
+		name);
 	return -ENOTSUP;
 }
 
@@ -152,6 +156,8 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 	case KUBE_SLICE:
 		err = kube_copy(identity->namespace, &object->slice.namespace);
 		return err ? err : kube_copy(identity->name, &object->slice.name);
+	case KUBE_SERVICE_CIDR:
+		return kube_copy(identity->name, &object->service_cidr.name);
 	default:
 		return kube_copy(identity->name, &object->node.name);
 	}

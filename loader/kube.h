@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Kubernetes objects as nearpath reads them: Service, EndpointSlice and Node, checked in every
- * field that is used. What is not used is not looked at. No I/O.
+ * Kubernetes objects as nearpath reads them: Service, EndpointSlice, Node and ServiceCIDR, checked
+ * in every field that is used. What is not used is not looked at. No I/O.
  */
 #ifndef NEARPATH_LOADER_KUBE_H
 #define NEARPATH_LOADER_KUBE_H
@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../maps/abi.h"
+#include "cidr.h"
 
-enum kube_kind { KUBE_SERVICE, KUBE_SLICE, KUBE_NODE, KUBE_KINDS };
+enum kube_kind { KUBE_SERVICE, KUBE_SLICE, KUBE_NODE, KUBE_SERVICE_CIDR, KUBE_KINDS };
 
 /* Why an object was refused, for the person who wrote it. */
 struct kube_error {
@@ -88,9 +88,19 @@ struct kube_slice {
 struct kube_node {
 	char *name;
 	char *zone; /* label topology.kubernetes.io/zone; NULL if absent */
-	char **pod_cidr;
+	struct cidr *pod_cidr;
 	size_t pod_cidrs;
+	struct kube_address
+		*address; /* status.addresses: every InternalIP, then every ExternalIP */
+	size_t addresses;
 	bool deleting; /* deletionTimestamp, or tainted ToBeDeletedByClusterAutoscaler */
+};
+
+/* A range that clusterIPs are taken from (KEP-1880). */
+struct kube_service_cidr {
+	char *name;
+	struct cidr cidr[2];
+	size_t cidrs;
 };
 
 struct kube_object {
@@ -101,6 +111,7 @@ struct kube_object {
 		struct kube_service service;
 		struct kube_slice slice;
 		struct kube_node node;
+		struct kube_service_cidr service_cidr;
 	};
 };
 
@@ -127,6 +138,6 @@ int kube_key(json_t *json, char **key, struct kube_error *error);
 int kube_each(json_t *json, int (*visit)(json_t *json, void *arg), void *arg,
 	      struct kube_error *error);
 
-const char *kube_kind_name(enum kube_kind kind); /* "Service", "EndpointSlice", "Node" */
+const char *kube_kind_name(enum kube_kind kind); /* "Service", "EndpointSlice", ... */
 
 #endif

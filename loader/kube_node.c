@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Reads a Node: its zone, its pod ranges, and whether it is on its way out. Its addresses are
- * taken from the kernel and not from here.
+ * Reads a Node: its zone, its pod ranges, whether it is on its way out, and its own addresses.
+ * Which addresses the host has is taken from the kernel and not from here.
  */
 #include "kube_parts.h"
 #include "util.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-
-static bool is_cidr(const char *text)
-{
-	const char *slash = strchr(text, '/');
-	char address[INET6_ADDRSTRLEN];
-	union np_addr addr;
-	unsigned long bits;
-	char *end;
-
-	if (!slash || (size_t)(slash - text) >= sizeof(address))
-		return false;
-	memcpy(address, text, (size_t)(slash - text));
-	address[slash - text] = '\0';
-	if (slash[1] < '0' || slash[1] > '9') /* strtoul() would take a sign or blanks */
-		return false;
-	bits = strtoul(slash + 1, &end, 10);
-	if (*end)
-		return false;
-	return (inet_pton(AF_INET, address, &addr) == 1 && bits <= 32) ||
-	       (inet_pton(AF_INET6, address, &addr) == 1 && bits <= 128);
-}
 
 static int read_pod_cidr(const struct field *field, struct kube_node *node)
 {
@@ -37,13 +15,10 @@ static int read_pod_cidr(const struct field *field, struct kube_node *node)
 	int err;
 
 	err = field_string(field, &text);
-	if (err || !text || !text[0])
-		return err;
-	if (!is_cidr(text))
-		return field_refuse(field, "\"%.60s\" is not a range; write one like 10.1.2.0/24",
-				    text);
-	err = kube_copy(text, &node->pod_cidr[node->pod_cidrs]);
-	node->pod_cidrs += !err;
+	if (!err && text && text[0]) {
+		err = kube_read_cidr(field, &node->pod_cidr[node->pod_cidrs]);
+		node->pod_cidrs += !err;
+	}
 	return err;
 }
 
@@ -69,6 +44,45 @@ static int read_pod_cidrs(const struct field *spec, struct kube_node *node)
 		err = read_pod_cidr(&item, node);
 	}
 	return err;
+}
+
+/* The addresses of one type, in the order they are listed. */
+static int read_typed(const struct field *list, const char *type, struct kube_node *node)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < field_length(list) && !err; i++) {
+		struct field item = field_item(list, i);
+		struct field address = field_member(&item, "address");
+		const char *is = NULL;
+
+		err = field_object(&item);
+		if (!err)
+			err = field_member_string(&item, "type", &is);
+		if (err || !is || strcmp(is, type) != 0)
+			continue;
+		err = kube_read_address(&address, &node->address[node->addresses]);
+		node->addresses += !err;
+	}
+	return err;
+}
+
+/* In the order of kube-proxy's preference: GetNodeHostIPs() in pkg/util/node. */
+static int read_addresses(const struct field *root, struct kube_node *node)
+{
+	struct field status, list;
+	int err;
+
+	err = field_member_object(root, "status", &status);
+	if (!err)
+		err = field_member_array(&status, "addresses", KUBE_MAX_LISTED, &list);
+	if (err)
+		return err;
+	node->address = kube_alloc(field_length(&list), sizeof(*node->address));
+	if (!node->address)
+		return -ENOMEM;
+	err = read_typed(&list, "InternalIP", node);
+	return err ? err : read_typed(&list, "ExternalIP", node);
 }
 
 /* The taint of the cluster autoscaler is how KEP-3836 tells that a node is going away. */
@@ -114,6 +128,8 @@ int kube_node_read(const struct field *root, struct kube_object *object)
 		err = read_pod_cidrs(&spec, node);
 	if (!err)
 		err = read_taints(&spec, node);
+	if (!err)
+		err = read_addresses(root, node);
 	return err;
 }
 
@@ -121,9 +137,8 @@ void kube_node_clear(struct kube_object *object)
 {
 	struct kube_node *node = &object->node;
 
-	for (size_t i = 0; i < node->pod_cidrs; i++)
-		free(node->pod_cidr[i]);
 	free(node->name);
 	free(node->zone);
 	free(node->pod_cidr);
+	free(node->address);
 }

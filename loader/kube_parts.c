@@ -173,3 +173,16 @@ void *kube_alloc(size_t count, size_t size)
 {
 	return calloc(count ? count : 1, size);
 }
+
+int kube_read_cidr(const struct field *field, struct cidr *cidr)
+{
+	const char *text = NULL;
+	int err = field_required(field);
+
+	if (!err)
+		err = field_string(field, &text);
+	if (!err && cidr_parse(text, cidr))
+		err = field_refuse(field, "\"%.60s\" is not a range; write one like 10.1.2.0/24",
+				   text);
+	return err;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the readers of the three kinds share: names, addresses, ports, labels, choices, and their
+ * What the readers of the kinds share: names, addresses, ports, labels, choices, and their
  * limits. Private to kube*.c.
  */
 #ifndef NEARPATH_LOADER_KUBE_PARTS_H
@@ -24,9 +24,11 @@
 int kube_service_read(const struct field *root, struct kube_object *object);
 int kube_slice_read(const struct field *root, struct kube_object *object);
 int kube_node_read(const struct field *root, struct kube_object *object);
+int kube_service_cidr_read(const struct field *root, struct kube_object *object);
 void kube_service_clear(struct kube_object *object);
 void kube_slice_clear(struct kube_object *object);
 void kube_node_clear(struct kube_object *object);
+void kube_service_cidr_clear(struct kube_object *object);
 
 /*
  * A name of DNS letters: lower case, digits, '-', '.'. Absent or "": *name is NULL. Borrowed.
@@ -38,6 +40,9 @@ int kube_read_zone(const struct field *field, const char **zone);
 
 /* Refused if absent, of no family, or the address that means "none". */
 int kube_read_address(const struct field *field, struct kube_address *address);
+
+/* A range like 10.1.0.0/16; refused if absent or none. */
+int kube_read_cidr(const struct field *field, struct cidr *cidr);
 
 /* min is 1, or 0 where 0 means none; left alone if absent. */
 int kube_read_port(const struct field *field, uint16_t min, uint16_t *port);

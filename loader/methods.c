@@ -59,7 +59,15 @@ static void node_changed(const char *name, void *arg)
 	struct daemon *d = arg;
 
 	if (!d->replaying && !strcmp(name, d->options.node_name))
-		daemon_publish_all(d);
+		daemon_node_changed(d);
+}
+
+static void ranges_changed(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!d->replaying)
+		daemon_node_changed(d);
 }
 
 static void object_changed(const char *key, const char *event, void *arg)
@@ -115,7 +123,13 @@ static json_t *change_result(struct daemon *d, const char *method, const struct 
 int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
 		  struct rpc_error *error)
 {
-	const struct store_visitor visitor = {touched, node_changed, object_changed, d};
+	const struct store_visitor visitor = {
+		.service = touched,
+		.node = node_changed,
+		.service_cidr = ranges_changed,
+		.object = object_changed,
+		.arg = d,
+	};
 	_cleanup_(store_change_free) struct store_change *change = NULL;
 	bool replace = !strcmp(method, "replace");
 	struct reading r = {.remove = !strcmp(method, "delete")};

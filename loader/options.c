@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Parsing nearpathd's options: a table of name, argument, help and a function for each. */
+/* Parsing nearpathd's command line by the tables of options, as pflag does kube-proxy's. */
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "ifaces.h"
+#include "options_parts.h"
 #include "rpc.h"
 #include "util.h"
 
@@ -17,235 +19,35 @@
 #define NEARPATH_VERSION "0.1"
 #endif
 
-/* A setter gets the text and says in error what is wrong with it. */
-typedef int (*setter)(struct options *o, const char *text, char *error, size_t size);
+#define NAMES_MAX 256
 
 static char host_name[HOST_NAME_MAX + 1];
 
-static int number(const char *text, uint32_t low, uint32_t high, uint32_t *value, char *error,
-		  size_t size)
+int option_bool(const char *text, bool *value, char *error, size_t size)
 {
-	char *end;
-	unsigned long n;
+	static const char *const yes[] = {"true", "t", "1"}, *const no[] = {"false", "f", "0"};
 
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (errno || *end || !*text || *text == '-' || n < low || n > high) {
-		snprintf(error, size, "\"%s\" is not a number from %u to %u", text, low, high);
-		return -EINVAL;
-	}
-	*value = n;
-	return 0;
-}
-
-static int set_node_name(struct options *o, const char *text, char *error, size_t size)
-{
-	if (!*text || strlen(text) > 253) {
-		snprintf(error, size, "a node name has 1 to 253 characters");
-		return -EINVAL;
-	}
-	o->node_name = text;
-	return 0;
-}
-
-static int set_zone(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)error, (void)size;
-	o->zone = text;
-	return 0;
-}
-
-static int set_path(const char **path, const char *text, char *error, size_t size)
-{
-	if (*text != '/') {
-		snprintf(error, size, "\"%s\" is not an absolute path", text);
-		return -EINVAL;
-	}
-	*path = text;
-	return 0;
-}
-
-static int set_socket(struct options *o, const char *text, char *error, size_t size)
-{
-	if (strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(error, size, "a path longer than %zu characters is none for a socket",
-			 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-		return -EINVAL;
-	}
-	return set_path(&o->socket, text, error, size);
-}
-
-static int set_socket_group(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)error, (void)size;
-	o->socket_group = text;
-	return 0;
-}
-
-static int set_bpffs(struct options *o, const char *text, char *error, size_t size)
-{
-	return set_path(&o->bpffs, text, error, size);
-}
-
-static int set_state_dir(struct options *o, const char *text, char *error, size_t size)
-{
-	return set_path(&o->state_dir, text, error, size);
-}
-
-static int set_max_flows(struct options *o, const char *text, char *error, size_t size)
-{
-	return number(text, 64, 1 << 24, &o->max_flows, error, size);
-}
-
-static int set_max_services(struct options *o, const char *text, char *error, size_t size)
-{
-	return number(text, 64, 1 << 20, &o->max_services, error, size);
-}
-
-static int set_max_backends(struct options *o, const char *text, char *error, size_t size)
-{
-	return number(text, 64, 1 << 20, &o->max_backends, error, size);
-}
-
-static int set_max_slots(struct options *o, const char *text, char *error, size_t size)
-{
-	return number(text, 64, 1 << 24, &o->max_slots, error, size);
-}
-
-static int set_ifaces(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)error, (void)size;
-	o->ifaces = text;
-	return 0;
-}
-
-static int set_uplinks(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)error, (void)size;
-	o->uplinks = text;
-	return 0;
-}
-
-static int set_xdp(struct options *o, const char *text, char *error, size_t size)
-{
-	int i;
-
-	for (i = ATTACH_XDP_OFF; i <= ATTACH_XDP_NATIVE; i++) {
-		if (!strcmp(text, attach_xdp_name(i))) {
-			o->xdp = i;
-			o->xdp_given = true;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (!strcasecmp(text, yes[i]) || !strcasecmp(text, no[i])) {
+			*value = !strcasecmp(text, yes[i]);
 			return 0;
 		}
 	}
-	snprintf(error, size, "\"%s\" is not native, generic or off", text);
+	snprintf(error, size, "\"%s\" is not true or false", text);
 	return -EINVAL;
 }
 
-static int set_mss(struct options *o, const char *text, char *error, size_t size)
+void option_note(struct options *o, const char *what, const char *why)
 {
-	uint32_t n;
-	int rc;
+	size_t used = strlen(o->notes);
 
-	if (!strcmp(text, "auto")) {
-		o->mss = MSS_AUTO;
-		return 0;
-	}
-	if (!strcmp(text, "off")) {
-		o->mss = MSS_OFF;
-		return 0;
-	}
-	rc = number(text, 88, 65495, &n, error, size);
-	if (rc)
-		snprintf(error, size, "\"%s\" is not auto, off or a number from 88 to 65495", text);
-	else
-		o->mss = n;
-	return rc;
+	snprintf(o->notes + used, sizeof(o->notes) - used, "%s: %s\n", what, why);
 }
 
-static int set_clsact(struct options *o, const char *text, char *error, size_t size)
+static bool is_bool(const struct option_info *i)
 {
-	(void)text, (void)error, (void)size;
-	o->clsact = true;
-	return 0;
+	return i->argument && !strcmp(i->argument, OPTION_BOOL);
 }
-
-static int set_masquerade_all(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)text, (void)error, (void)size;
-	o->masquerade_all = true;
-	return 0;
-}
-
-static int set_snat_ports(struct options *o, const char *text, char *error, size_t size)
-{
-	unsigned low, high;
-	char rest;
-
-	if (sscanf(text, "%5u-%5u%c", &low, &high, &rest) != 2 || low < 1 || high > 65535 ||
-	    low > high) {
-		snprintf(error, size, "\"%s\" is not a range of ports such as 1024-32767", text);
-		return -EINVAL;
-	}
-	o->snat_port_first = low;
-	o->snat_port_count = high - low + 1;
-	return 0;
-}
-
-static int set_cluster_cidr(struct options *o, const char *text, char *error, size_t size)
-{
-	int rc = cidr_list_parse(text, &o->cluster_cidr);
-
-	if (rc)
-		snprintf(error, size,
-			 "\"%s\" is not a list of CIDRs such as 10.1.0.0/16,fd00:1::/48", text);
-	return rc;
-}
-
-static int set_cleanup(struct options *o, const char *text, char *error, size_t size)
-{
-	(void)text, (void)error, (void)size;
-	o->cleanup = true;
-	return 0;
-}
-
-static const struct option_info {
-	const char *name;
-	const char *argument; /* NULL: a switch */
-	setter set;
-	const char *help;
-} table[] = {
-	{"node-name", "NAME", set_node_name,
-	 "this node's name in Kubernetes (default: the host name)"},
-	{"zone", "ZONE", set_zone,
-	 "this node's zone (default: label topology.kubernetes.io/zone of its Node)"},
-	{"socket", "PATH", set_socket, "config socket (default: " RPC_DEFAULT_PATH ")"},
-	{"socket-group", "GROUP", set_socket_group, "group that may use the socket, beside root"},
-	{"bpffs", "DIR", set_bpffs,
-	 "bpffs directory for pins, mounted if it is none (default: /sys/fs/bpf/nearpath)"},
-	{"state-dir", "DIR", set_state_dir, "last good state (default: /var/lib/nearpath)"},
-	{"max-flows", "N", set_max_flows, "flow records a family (default: 262144)"},
-	{"max-services", "N", set_max_services, "published frontends (default: 65536)"},
-	{"max-backends", "N", set_max_backends, "backends (default: 65536)"},
-	{"max-slots", "N", set_max_slots,
-	 "backends, each counted in every frontend (default: 1048576)"},
-	{"ifaces", "PATTERNS", set_ifaces,
-	 "interfaces of pods and tunnels (default: "
-	 "cali*,lxc*,veth*,cni*,flannel*,vxlan*,tunl*,wg*)"},
-	{"uplinks", "PATTERNS", set_uplinks,
-	 "interfaces to outside; auto: those of the default routes (default: auto)"},
-	{"xdp", "MODE", set_xdp,
-	 "on uplinks: native, generic or off (default: native; generic on veth)"},
-	{"mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)"},
-	{"clsact", NULL, set_clsact, "attach tc programs by clsact even where tcx exists"},
-	{"masquerade-all", NULL, set_masquerade_all, "translate the source of all service traffic"},
-	{"snat-ports", "LOW-HIGH", set_snat_ports,
-	 "source ports for translation (default: 1024 to below ip_local_port_range)"},
-	{"cluster-cidr", "CIDRS", set_cluster_cidr,
-	 "the pods' addresses, by which pods are told apart"},
-	{"cleanup", NULL, set_cleanup,
-	 "remove all that nearpath made here, and only that; then exit"},
-	{NULL, NULL, NULL, NULL},
-};
 
 static void print_help(void)
 {
@@ -256,63 +58,160 @@ static void print_help(void)
 	       "Carry Kubernetes service traffic by tc and XDP programs. Objects arrive on the "
 	       "config\n"
 	       "socket; see nearpath --help.\n\n");
-	for (i = table; i->name; i++) {
-		snprintf(left, sizeof(left), "--%s %s", i->name, i->argument ?: "");
-		printf("  %-24s %s\n", left, i->help);
+	for (i = options_table; i->name; i++) {
+		if (!i->help)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", i->name, is_bool(i) ? "" : " ",
+			 i->argument);
+		printf("  %-36s %s\n", left, i->help);
 	}
-	printf("  %-24s %s\n  %-24s %s\n", "--help", "this text", "--version", "the version");
+	printf("  %-36s %s\n  %-36s %s\n", "--help", "this text", "--version", "the version");
+	printf("\nOther options of kube-proxy are accepted and do nothing; each is noted on "
+	       "stderr.\n");
 }
 
-static unsigned distance(const char *a, const char *b)
+/* How many characters to insert, remove or change. */
+static size_t distance(const char *from, const char *to)
 {
-	unsigned same = 0;
+	size_t row[NAMES_MAX], length = strlen(to), i, n, diagonal, change;
 
-	while (a[same] && a[same] == b[same])
-		same++;
-	return strlen(a) + strlen(b) - 2 * same;
+	if (length >= ARRAY_SIZE(row))
+		return SIZE_MAX;
+	for (n = 0; n <= length; n++)
+		row[n] = n;
+	for (i = 0; from[i]; i++) {
+		diagonal = row[0];
+		row[0] = i + 1;
+		for (n = 1; n <= length; n++) {
+			change = diagonal + (from[i] != to[n - 1]);
+			diagonal = row[n];
+			row[n] = row[n] < row[n - 1] ? row[n] + 1 : row[n - 1] + 1;
+			row[n] = change < row[n] ? change : row[n];
+		}
+	}
+	return row[length];
+}
+
+const char *option_nearest(const char *word, const char *const *names, size_t count)
+{
+	const char *nearest = "";
+
+	for (size_t i = 0; i < count; i++)
+		if (!*nearest || distance(word, names[i]) < distance(word, nearest))
+			nearest = names[i];
+	return nearest;
 }
 
 static int unknown(const char *name, char *error, size_t size)
 {
-	const struct option_info *i, *nearest = table;
+	const char *names[NAMES_MAX];
+	size_t count = 0;
 
-	for (i = table; i->name; i++)
-		if (distance(name, i->name) < distance(name, nearest->name))
-			nearest = i;
+	for (const struct option_info *i = options_table; i->name; i++)
+		names[count++] = i->name;
+	for (const struct option_ignored *i = options_ignored; i->name; i++)
+		names[count++] = i->name;
 	snprintf(error, size, "there is no option --%s; did you mean --%s? See nearpathd --help",
-		 name, nearest->name);
+		 name, option_nearest(name, names, count));
 	return -EINVAL;
 }
 
-/* One option at argv[*at]; *at moves to the next. */
+static const struct option_info *find(const char *name, size_t length)
+{
+	const struct option_info *i = options_table;
+
+	while (i->name && (strncmp(i->name, name, length) != 0 || i->name[length]))
+		i++;
+	return i->name ? i : NULL;
+}
+
+static const struct option_ignored *find_ignored(const char *name, size_t length)
+{
+	const struct option_ignored *i = options_ignored;
+
+	while (i->name && (strncmp(i->name, name, length) != 0 || i->name[length]))
+		i++;
+	return i->name ? i : NULL;
+}
+
+int option_set(struct options *o, const char *name, const char *text, char *error, size_t size)
+{
+	const struct option_info *i = find(name, strlen(name));
+
+	return i ? i->set(o, text, error, size) : -ENOENT;
+}
+
+/* A word of the command line: "--name=value", "--name", and of kube-proxy's letters -v and -h. */
+struct word {
+	const char *name;
+	size_t length;
+	const char *value; /* behind "=", or NULL */
+};
+
+static bool read_word(const char *text, struct word *word)
+{
+	const char *equals;
+
+	if (!strncmp(text, "-v", 2) && text[2] != '-') {
+		*word = (struct word){"v", 1, text[2] ? text + 2 + (text[2] == '=') : NULL};
+		return true;
+	}
+	if (strncmp(text, "--", 2) != 0 || !text[2])
+		return false;
+	equals = strchr(text, '=');
+	*word = (struct word){text + 2, equals ? (size_t)(equals - text - 2) : strlen(text + 2),
+			      equals ? equals + 1 : NULL};
+	return true;
+}
+
+bool options_knows(const char *text, bool *wants_value)
+{
+	const struct option_ignored *ignored;
+	const struct option_info *i;
+	struct word word;
+
+	if (!read_word(text, &word))
+		return false;
+	i = find(word.name, word.length);
+	ignored = i ? NULL : find_ignored(word.name, word.length);
+	if (!i && !ignored)
+		return false;
+	*wants_value = !word.value && (i ? !is_bool(i) : !ignored->is_bool);
+	return true;
+}
+
+/* One option at argv[*at]; *at moves to the next. set false: only past it. */
 static int parse_one(char **argv, int *at, struct options *o, char *error, size_t size)
 {
-	_cleanup_free_ char *name = strdup(argv[*at] + 2);
-	const struct option_info *i = table;
-	char *value = name ? strchr(name, '=') : NULL;
-	char why[256];
+	const struct option_ignored *ignored;
+	const struct option_info *i;
+	char name[NAMES_MAX], why[256];
+	bool wants_value;
+	struct word word;
 	int rc;
 
-	if (!name)
-		return -ENOMEM;
-	if (value)
-		*value = '\0';
-	while (i->name && strcmp(i->name, name))
-		i++;
-	if (!i->name)
-		return unknown(name, error, size);
-	if (value && !i->argument) {
-		snprintf(error, size, "--%s takes no argument", name);
+	if (!read_word(argv[*at], &word)) {
+		snprintf(error, size, "\"%s\" is not an option; see nearpathd --help", argv[*at]);
 		return -EINVAL;
 	}
-	/* Setters keep what they are given: point into argv, not into the copy. */
-	value = value ? strchr(argv[*at], '=') + 1 : i->argument ? argv[++*at] : NULL;
-	if (i->argument && !value) {
-		snprintf(error, size, "--%s wants %s", name, i->argument);
+	snprintf(name, sizeof(name), "%.*s", (int)word.length, word.name);
+	if (!options_knows(argv[*at], &wants_value))
+		return unknown(name, error, size);
+	i = find(word.name, word.length);
+	ignored = find_ignored(word.name, word.length);
+	if (wants_value)
+		word.value = argv[++*at];
+	if (wants_value && !word.value) {
+		snprintf(error, size, "--%s wants %s", name, i ? i->argument : "a value");
 		return -EINVAL;
 	}
 	++*at;
-	rc = i->set(o, value, why, sizeof(why));
+	if (!i) {
+		snprintf(why, sizeof(why), "--%s", name);
+		option_note(o, why, ignored->why);
+		return 0;
+	}
+	rc = i->set(o, word.value ?: "true", why, sizeof(why));
 	if (rc)
 		snprintf(error, size, "--%s: %s", name, why);
 	return rc;
@@ -335,21 +234,60 @@ static void defaults(struct options *o)
 		.xdp = ATTACH_XDP_NATIVE,
 		.mss = MSS_AUTO,
 		.localhost_nodeports = true,
-		.healthz_bind_address = "0.0.0.0:10256",
-		.metrics_bind_address = "127.0.0.1:10249",
+		.healthz = {.family = NP_IPV4, .port = 10256},
+		.metrics = {.family = NP_IPV4, .port = 10249, .addr.v4 = htonl(INADDR_LOOPBACK)},
 		.sock = true,
 		.max_affinity = 65536,
 	};
 }
 
+/* The last --config of the command line; other words are looked at later. */
+static const char *find_config(int argc, char **argv)
+{
+	const char *path = NULL;
+	bool wants_value = false;
+
+	for (int at = 1; at < argc; at++) {
+		if (!strncmp(argv[at], "--config=", 9))
+			path = argv[at] + 9;
+		else if (!strcmp(argv[at], "--config") && at + 1 < argc)
+			path = argv[at + 1];
+		if (options_knows(argv[at], &wants_value) && wants_value)
+			at++;
+	}
+	return path;
+}
+
+/* What is given must fit together. */
+static int check(struct options *o, char *error, size_t size)
+{
+	if (o->detect_local == DETECT_BRIDGE && !o->pod_bridge) {
+		snprintf(error, size,
+			 "--detect-local-mode BridgeInterface wants --pod-bridge-interface too");
+		return -EINVAL;
+	}
+	if (o->detect_local == DETECT_IFACE_PREFIX && !o->pod_iface_prefix) {
+		snprintf(error, size,
+			 "--detect-local-mode InterfaceNamePrefix wants "
+			 "--pod-interface-name-prefix too");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int options_parse(int argc, char **argv, struct options *options, char *error, size_t size)
 {
+	const char *config = find_config(argc, argv);
 	struct options o;
-	int at = 1, rc;
+	int at = 1, rc = 0;
 
 	defaults(&o);
+	if (config)
+		rc = config_read(&o, config, error, size);
+	if (rc)
+		return rc;
 	while (at < argc) {
-		if (!strcmp(argv[at], "--help")) {
+		if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h")) {
 			print_help();
 			return 1;
 		}
@@ -357,15 +295,12 @@ int options_parse(int argc, char **argv, struct options *options, char *error, s
 			printf("nearpathd %s\n", NEARPATH_VERSION);
 			return 1;
 		}
-		if (strncmp(argv[at], "--", 2) || !argv[at][2]) {
-			snprintf(error, size, "\"%s\" is not an option; see nearpathd --help",
-				 argv[at]);
-			return -EINVAL;
-		}
 		rc = parse_one(argv, &at, &o, error, size);
 		if (rc)
 			return rc;
 	}
-	*options = o;
-	return 0;
+	rc = check(&o, error, size);
+	if (!rc)
+		*options = o;
+	return rc;
 }

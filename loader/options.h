@@ -18,6 +18,13 @@ enum detect_local {
 	DETECT_IFACE_PREFIX, /* by interfaces whose name begins with --pod-interface-name-prefix */
 };
 
+/* Where a server listens; family 0: nowhere. */
+struct bind_to {
+	uint8_t family;
+	uint16_t port; /* host order */
+	union np_addr addr;
+};
+
 struct options {
 	const char *node_name; /* default: the host name */
 	const char *zone;      /* NULL: from the Node object's label */
@@ -46,19 +53,25 @@ struct options {
 	bool nodeport_primary;		     /* "primary": the node's primary addresses */
 	bool localhost_nodeports;	     /* default: true */
 	struct cidr_list service_cidr;	     /* beside those of ServiceCIDR objects */
-	const char *bind_address;	     /* this node's own address; NULL: of its Node object */
-	const char *healthz_bind_address;    /* "0.0.0.0:10256"; "": not served */
-	const char *metrics_bind_address;    /* "127.0.0.1:10249"; "": not served */
-	const char *cgroup;		     /* of the node's own processes; NULL: found */
-	bool sock;			     /* translate for them at connect(); default: true */
-	uint32_t max_affinity;		     /* session affinity records */
+	uint8_t bind_family;	 /* --bind-address: the node's own address; 0: not given, */
+	union np_addr bind_addr; /* or unspecified: taken from its Node object */
+	struct bind_to healthz;	 /* default: 0.0.0.0:10256 */
+	struct bind_to metrics;	 /* default: 127.0.0.1:10249 */
+	const char *cgroup;	 /* of the node's own processes; NULL: found */
+	bool sock;		 /* translate for them at connect(); default: true */
+	uint32_t max_affinity;	 /* session affinity records */
 	bool cleanup;
+	char notes[4096]; /* what was accepted but means nothing here: a line each */
 };
 
 /*
  * 0: run. 1: --help or --version was printed, exit 0. -EINVAL: error says what is wrong and the
- * way out. Strings point into argv.
+ * way out. The file of --config is read first, whatever the order: what the command line says wins.
+ * Strings point into argv, or live as long as the process.
  */
 int options_parse(int argc, char **argv, struct options *options, char *error, size_t size);
+
+/* Does the word begin an option of nearpathd, and does that take the next word as its value? */
+bool options_knows(const char *word, bool *wants_value);
 
 #endif

@@ -407,6 +407,44 @@ bool publish_has(struct publisher *p, const struct plan *plan, const struct plan
 	return f && f->owner && f->owner == owner_get(p, plan->namespace, plan->name);
 }
 
+const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
+{
+	const struct np_service *s = &p->tables->services[version];
+	struct frontend_key key, other;
+	struct frontend *f;
+	size_t i, j;
+
+	memset(&key, 0, sizeof(key));
+	key.addr = s->addr;
+	key.port = s->port;
+	key.protocol = s->protocol;
+	key.family = s->family;
+	f = frontend_get(p, &key);
+	for (i = 0; f && f->owner && i < f->owner->count; i++) {
+		for (j = 0; j < f->owner->plans[i]->frontends; j++) {
+			other = frontend_key(f->owner->plans[i], &f->owner->plans[i]->frontend[j]);
+			if (!memcmp(&key, &other, sizeof(key)))
+				return f->owner->plans[i];
+		}
+	}
+	return NULL;
+}
+
+const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
+				      const union np_addr *addr)
+{
+	struct owner *o, *next;
+	size_t i;
+
+	HASH_ITER (hh, p->owners, o, next) {
+		for (i = 0; i < o->count; i++)
+			if (o->plans[i]->family == family &&
+			    !memcmp(&o->plans[i]->frontend[0].addr, addr, sizeof(*addr)))
+				return o->plans[i];
+	}
+	return NULL;
+}
+
 struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan)
 {
 	struct frontend_key key;

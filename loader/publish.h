@@ -53,6 +53,11 @@ int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void
 /* Is this frontend of the plan in the tables? */
 bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *f);
 
+/* Whose the version is that an entry names now; and who has this clusterIP. NULL: nobody. */
+const struct plan *publish_plan_of(struct publisher *p, uint32_t version);
+const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
+				      const union np_addr *addr);
+
 /* Counters of a plan's service port; zero if it has none yet. */
 struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan);
 

@@ -432,6 +432,8 @@ static void tell_object(const struct store_visitor *visitor, const struct entry 
 		visitor->object(entry->key, event, visitor->arg);
 	if (visitor->node && entry->object->kind == KUBE_NODE)
 		visitor->node(entry->object->node.name, visitor->arg);
+	if (visitor->service_cidr && entry->object->kind == KUBE_SERVICE_CIDR)
+		visitor->service_cidr(visitor->arg);
 }
 
 static void tell(const struct commit *commit, const struct store_change *change,

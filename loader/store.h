@@ -36,13 +36,14 @@ struct store_result {
 
 /*
  * Take the change over. For each service touched (by itself or by a slice), once, visit() is
- * called after the whole change is in the store, with "namespace" and "name"; node is called once
- * for each Node that changed. Members of the visitor may be NULL, and visitor too. Frees *change
- * in any case. Returns 0 or -ENOMEM (nothing changed then).
+ * called after the whole change is in the store, with "namespace" and "name"; node and
+ * service_cidr once for each of those that changed. Members of the visitor may be NULL, and visitor
+ * too. Frees *change in any case. Returns 0 or -ENOMEM (nothing changed then).
  */
 struct store_visitor {
 	void (*service)(const char *namespace, const char *name, void *arg);
 	void (*node)(const char *name, void *arg);
+	void (*service_cidr)(void *arg); /* for each ServiceCIDR that changed */
 	void (*object)(const char *key, const char *event, void *arg); /* "applied", "removed" */
 	void *arg;
 };

@@ -46,10 +46,17 @@ struct np_prefix {
 
 #define NP_SERVICE_CIDRS 8
 
+/* How pods are told from others: np_config.detector. */
+enum np_detect {
+	NP_DETECT_NONE,
+	NP_DETECT_BY_PREFIX, /* their source is in pod_prefix4 or 6 */
+	NP_DETECT_BY_IFACE,  /* NP_IFACE_POD is set where they come in */
+};
+
 /* One entry. Every word is read alone: no field may depend on another. */
 struct np_config {
 	__u32 abi_version;
-	__u32 detector;	    /* 0: none; 1: by pod_prefix; 2: by NP_IFACE_POD */
+	__u32 detector;	    /* enum np_detect */
 	__u64 hash_key[12]; /* secret, drawn once; see maps/hash.h */
 	struct np_prefix pod_prefix4;
 	struct np_prefix pod_prefix6;

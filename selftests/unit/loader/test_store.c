@@ -111,7 +111,7 @@ static struct store_change *begin(struct fixture *f, bool replace)
 
 static void commit(struct fixture *f, struct store_change *change)
 {
-	const struct store_visitor visitor = {note_service, note_node, note_object, f};
+	const struct store_visitor visitor = {.service = note_service, .node = note_node, .object = note_object, .arg = f};
 
 	f->services[0] = '\0';
 	f->nodes[0] = '\0';

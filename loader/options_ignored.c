@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Options of kube-proxy (cmd/kube-proxy/app/options.go and what its libraries add) that mean
+ * nothing here: accepted, so that a kube-proxy's command line is one for nearpathd, and noted.
+ */
+#include <stddef.h>
+
+#include "options_parts.h"
+
+#define RULES	  "there are no iptables rules to sync"
+#define IPVS	  "there is no IPVS here"
+#define WINDOWS	  "this is not Windows"
+#define CONNTRACK "flows are kept in tables of their own; see --max-flows"
+#define LOGGING	  "the log is stderr, one line an event"
+#define API	  "nearpathd asks no API server; objects come by the config socket"
+#define OTHER	  "it has no counterpart here"
+
+const struct option_ignored options_ignored[] = {
+	{"iptables-masquerade-bit", false, RULES},
+	{"iptables-min-sync-period", false, RULES},
+	{"iptables-sync-period", false, RULES},
+	{"cleanup-ipvs", true, IPVS},
+	{"ipvs-exclude-cidrs", false, IPVS},
+	{"ipvs-min-sync-period", false, IPVS},
+	{"ipvs-scheduler", false, IPVS},
+	{"ipvs-strict-arp", true, IPVS},
+	{"ipvs-sync-period", false, IPVS},
+	{"ipvs-tcp-timeout", false, IPVS},
+	{"ipvs-tcpfin-timeout", false, IPVS},
+	{"ipvs-udp-timeout", false, IPVS},
+	{"enable-dsr", true, WINDOWS},
+	{"forward-healthcheck-vip", true, WINDOWS},
+	{"network-name", false, WINDOWS},
+	{"root-hnsendpoint-name", false, WINDOWS},
+	{"source-vip", false, WINDOWS},
+	{"windows-service", true, WINDOWS},
+	{"conntrack-max-per-core", false, CONNTRACK},
+	{"conntrack-min", false, CONNTRACK},
+	{"conntrack-tcp-be-liberal", true, CONNTRACK},
+	{"conntrack-tcp-timeout-close-wait", false, CONNTRACK},
+	{"conntrack-tcp-timeout-established", false, CONNTRACK},
+	{"conntrack-udp-timeout", false, CONNTRACK},
+	{"conntrack-udp-timeout-stream", false, CONNTRACK},
+	{"udp-timeout", false, CONNTRACK},
+	{"add-dir-header", true, LOGGING},
+	{"alsologtostderr", true, LOGGING},
+	{"log-backtrace-at", false, LOGGING},
+	{"log-dir", false, LOGGING},
+	{"log-file", false, LOGGING},
+	{"log-file-max-size", false, LOGGING},
+	{"log-flush-frequency", false, LOGGING},
+	{"log-json-info-buffer-size", false, LOGGING},
+	{"log-json-split-stream", true, LOGGING},
+	{"log-text-info-buffer-size", false, LOGGING},
+	{"log-text-split-stream", true, LOGGING},
+	{"logging-format", false, LOGGING},
+	{"logtostderr", true, LOGGING},
+	{"one-output", true, LOGGING},
+	{"skip-headers", true, LOGGING},
+	{"skip-log-headers", true, LOGGING},
+	{"stderrthreshold", false, LOGGING},
+	{"v", false, LOGGING},
+	{"vmodule", false, LOGGING},
+	{"config-sync-period", false, API},
+	{"kube-api-burst", false, API},
+	{"kube-api-content-type", false, API},
+	{"kube-api-qps", false, API},
+	{"master", false, API},
+	{"bind-address-hard-fail", true, OTHER},
+	{"boot-id-file", false, OTHER},
+	{"feature-gates", false, OTHER},
+	{"init-only", true, OTHER},
+	{"machine-id-file", false, OTHER},
+	{"oom-score-adj", false, OTHER},
+	{"profiling", true, OTHER},
+	{"proxy-mode", false, OTHER},
+	{"proxy-port-range", false, OTHER},
+	{"show-hidden-metrics-for-version", false, OTHER},
+	{"write-config-to", false, OTHER},
+	{NULL, false, NULL},
+};
