@@ -95,6 +95,14 @@ void publish_addresses_end(struct publisher *p)
 	}
 }
 
+bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	struct frontend_key key = address_key(family, addr);
+	struct frontend *f = frontend_get(p, &key);
+
+	return f && f->cluster_ips;
+}
+
 int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr)
 {
 	struct frontend_key key = address_key(family, addr);

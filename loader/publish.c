@@ -307,15 +307,20 @@ static void drop_idents(struct publisher *p, struct owner *o, struct plan **plan
 
 /*
  * Count the plans at the address entries of their clusterIPs, the new ones before the old ones, and
- * after their frontends are in place: no port is refused that is, or was, one of the service's.
+ * after their frontends are in place: no port is refused that is, or was, one of the service's. Of
+ * a service that could not be published (kept) only the entries there are stay.
  */
-static int hold_addresses(struct publisher *p, struct plan **plans, size_t count)
+static int hold_addresses(struct publisher *p, struct plan **plans, size_t count, bool kept)
 {
+	const union np_addr *addr;
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < count && !rc; i++) {
-		rc = address_hold(p, plans[i]->family, &plans[i]->frontend[0].addr);
+		addr = &plans[i]->frontend[0].addr;
+		if (kept && !address_is_held(p, plans[i]->family, addr))
+			continue;
+		rc = address_hold(p, plans[i]->family, addr);
 		plans[i]->address_held = !rc;
 	}
 	return rc;
@@ -371,7 +376,7 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		stale = rc;
 		if (stale)
 			keep_named(p, o, plans, count);
-		rc = hold_addresses(p, plans, count) ?: rc;
+		rc = hold_addresses(p, plans, count, stale) ?: rc;
 		release_addresses(p, o);
 		remove_old(p, o);
 		drop_idents(p, o, plans, count);

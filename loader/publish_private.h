@@ -121,6 +121,7 @@ int ranges_adopt(struct publisher *p);
 void ranges_forget(struct publisher *p); /* frees; the trie stays */
 
 /* A plan has this clusterIP, or no longer; its other ports are refused meanwhile. */
+bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *addr);
 int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr);
 void address_release(struct publisher *p, uint8_t family, const union np_addr *addr);
 /* clusterIPs that were adopted and that no plan has are none. */

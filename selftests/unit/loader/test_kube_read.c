@@ -196,18 +196,36 @@ static void slices_of_no_use_are_skipped(void **state)
 	assert_null(headless->slice.service);
 }
 
+static void a_service_cidr_is_read_whole(void **state)
+{
+	_cleanup_(kube_free) struct kube_object *object = parse(
+		"{'apiVersion':'networking.k8s.io/v1','kind':'ServiceCIDR','metadata':{'name':"
+		"'kubernetes'},'spec':{'cidrs':['10.96.0.0/12','fd00:96::/108']}}");
+
+	(void)state;
+	assert_string_equal(object->key, "ServiceCIDR kubernetes");
+	assert_int_equal(object->service_cidr.cidrs, 2);
+	assert_int_equal(object->service_cidr.cidr[0].bits, 12);
+	assert_int_equal(object->service_cidr.cidr[1].family, NP_IPV6);
+}
+
 static void node_is_read_whole(void **state)
 {
-	_cleanup_(kube_free) struct kube_object *object =
-		parse("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1.example','labels':"
-		      "{'topology.kubernetes.io/zone':'zone-a'}},'spec':{'podCIDR':'10.1.0.0/24',"
-		      "'podCIDRs':['10.2.0.0/24','fd00:2::/64']},'status':{'addresses':7}}");
+	_cleanup_(kube_free) struct kube_object *object = parse(
+		"{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1.example','labels':"
+		"{'topology.kubernetes.io/zone':'zone-a'}},'spec':{'podCIDR':'10.1.0.0/24',"
+		"'podCIDRs':['10.2.0.0/24','fd00:2::/64']},'status':{'addresses':["
+		"{'type':'Hostname','address':'n1'},{'type':'ExternalIP','address':'192.0.2.7'},"
+		"{'type':'InternalIP','address':'10.0.0.7'}]}}");
 
 	(void)state;
 	assert_string_equal(object->key, "Node n1.example");
 	assert_string_equal(object->node.zone, "zone-a");
 	assert_int_equal(object->node.pod_cidrs, 2);
-	assert_string_equal(object->node.pod_cidr[1], "fd00:2::/64");
+	assert_int_equal(object->node.pod_cidr[1].family, NP_IPV6);
+	assert_int_equal(object->node.addresses, 2);
+	assert_int_equal(object->node.address[0].addr.v4, inet_addr("10.0.0.7"));
+	assert_int_equal(object->node.address[1].addr.v4, inet_addr("192.0.2.7"));
 	assert_false(object->node.deleting);
 }
 
@@ -224,7 +242,7 @@ static void node_on_its_way_out_is_known(void **state)
 	assert_true(deleted->node.deleting);
 	assert_int_equal(deleted->node.pod_cidrs, 0);
 	assert_true(tainted->node.deleting);
-	assert_string_equal(tainted->node.pod_cidr[0], "10.1.0.0/24");
+	assert_int_equal(tainted->node.pod_cidr[0].bits, 24);
 }
 
 static void key_needs_only_kind_and_name(void **state)
@@ -341,6 +359,7 @@ int main(void)
 		cmocka_unit_test(services_of_others_are_skipped),
 		cmocka_unit_test(slice_is_read_whole),
 		cmocka_unit_test(slices_of_no_use_are_skipped),
+		cmocka_unit_test(a_service_cidr_is_read_whole),
 		cmocka_unit_test(node_is_read_whole),
 		cmocka_unit_test(node_on_its_way_out_is_known),
 		cmocka_unit_test(key_needs_only_kind_and_name),

@@ -264,27 +264,24 @@ static const struct refusal {
 	{{"--snat-ports=1024-2000x"}, "--snat-ports", PORTS},
 	{{"--snat-ports=4294968320-4294969000"}, "--snat-ports", PORTS},
 	{{"--snat-ports=1024-4294969000"}, "--snat-ports", PORTS},
-	{{"--cluster-cidr="}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0/"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0/33"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0/16"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0/-16"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0/-18446744073709551600"}, "--cluster-cidr", CIDRS},
-	{{"--cluster-cidr=10.1.0.0/16,"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=fd00::/129"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=fd00::g/64"}, "--cluster-cidr", CIDRS},
 	{{"--cluster-cidr=10.1.0.0/16,10.2.0.0/99"}, "--cluster-cidr", CIDRS},
 	{{"--zone"}, "--zone", "wants ZONE"},
 	{{"--clsact", "--max-flows"}, "--max-flows", "wants N"},
-	{{"--cleanup=yes"}, "--cleanup", "takes no argument"},
+	{{"--cleanup=yes"}, "--cleanup", "true or false"},
 	{{"--max-flow=100"}, "--max-flow;", "did you mean --max-flows?"},
 	{{"--nodename=n1"}, "--nodename;", "did you mean --node-name?"},
 	{{"--cluster-cidrs"}, "--cluster-cidrs;", "did you mean --cluster-cidr?"},
 	{{"--masquerade"}, "--masquerade;", "did you mean --masquerade-all?"},
 	{{"--snat-port=1"}, "--snat-port;", "did you mean --snat-ports?"},
 	{{"run"}, "\"run\"", "nearpathd --help"},
-	{{"-h"}, "\"-h\"", "nearpathd --help"},
 	{{"--"}, "\"--\"", "nearpathd --help"},
 	{{""}, "\"\"", "nearpathd --help"},
 };
@@ -350,7 +347,7 @@ static void help_tells_of_every_option(void **state)
 	(void)state;
 	printed("--help", text, sizeof(text));
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		snprintf(option, sizeof(option), "\n  --%s ", names[i]);
+		snprintf(option, sizeof(option), "\n  --%s", names[i]);
 		if (!strstr(text, option))
 			fail_msg("--%s is not in the help", names[i]);
 	}

@@ -407,7 +407,7 @@ static void assert_address(struct fixture *f, int family, const union np_addr *a
 
 static void addresses_not_told_again_are_gone(void **state)
 {
-	const union np_addr a = {.word = {V4(1)}}, b = {.word = {V4(2)}};
+	const union np_addr a = {.word = {V4(11)}}, b = {.word = {V4(12)}};
 	const union np_addr six = {.word = {htonl(0xFD000000), 0, 0, htonl(1)}};
 	const uint32_t both = NP_SERVICE_HOST_ADDRESS | NP_SERVICE_NODE_ADDRESS;
 	struct fixture *f = *state;

@@ -111,7 +111,8 @@ static struct store_change *begin(struct fixture *f, bool replace)
 
 static void commit(struct fixture *f, struct store_change *change)
 {
-	const struct store_visitor visitor = {.service = note_service, .node = note_node, .object = note_object, .arg = f};
+	const struct store_visitor visitor = {
+		.service = note_service, .node = note_node, .object = note_object, .arg = f};
 
 	f->services[0] = '\0';
 	f->nodes[0] = '\0';
