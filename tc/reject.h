@@ -88,6 +88,9 @@ static __always_inline bool refusal_read(struct __sk_buff *skb, __u32 l2_len, st
 	if (r->quote > QUOTE_MAX)
 		r->quote = QUOTE_MAX;
 	r->quote &= ~3U;
+	if (r->quote <
+	    r->header + sizeof(struct icmp_header)) /* it says it is shorter than it is */
+		return false;
 	r->tos = family == NP_IPV4 ? ((struct iphdr *)p.l3)->tos : 0;
 	r->partial = false;
 	if (parsed == PARSE_PORTS)
@@ -216,6 +219,8 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int famil
 	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0) ||
 	    !write_headers(skb, l2_len, &r, sum, family))
 		return TC_ACT_SHOT;
+	/* The room came as zeroes; nothing unless CHECKSUM_COMPLETE. */
+	bpf_csum_update(skb, sum_fold(packet_sum(skb, l2_len, room)));
 	count(NP_HOOK_INGRESS, NP_REASON_REJECTED);
 	/* Without a link-layer header (wg0, tunl0) the device wants a route. */
 	return l2_len ? bpf_redirect(skb->ifindex, 0)
