@@ -204,7 +204,10 @@ def random_hints(rng, mode, ready):
 
 
 def random_endpoint(rng, family, node_addresses, mode):
-    """The two faces an address may show in the slices of a service: staying, and leaving."""
+    """The faces an address may show in the slices of a service: staying, and leaving.
+
+    Two that differ and both stay, or both leave, would leave open which one counts.
+    """
     addresses = [a for a in node_addresses if to_ip(a).version == family]
     kind = rng.choice(["pod"] * 12 + ["other pod", "outside"] + ["node"] * bool(addresses))
     entry = {"addresses": [addresses[0] if kind == "node" else rng.address(kind, family)]}
@@ -217,10 +220,12 @@ def random_endpoint(rng, family, node_addresses, mode):
     for conditions in (random_conditions(rng), {"ready": False, "serving": rng.chance(70),
                                                 "terminating": True}):
         face = dict(entry, conditions=conditions)
-        if not conditions and rng.chance(50):
-            del face["conditions"]
         hints = random_hints(rng, mode, conditions.get("ready") is not False)
         faces.append(dict(face, hints=hints) if hints else face)
+    if faces[0]["conditions"].get("terminating"):
+        del faces[1]
+    if not faces[0]["conditions"] and rng.chance(50):
+        del faces[0]["conditions"]
     return faces
 
 
@@ -229,7 +234,7 @@ def random_slice_port(rng, port):
     entry = {"name": port.get("name", ""), "protocol": port["protocol"],
              "port": rng.choice([port["port"], port["port"], 8000, 9000])}
     flaw = rng.randint(1, 60)
-    if flaw == 1:
+    if flaw == 1 or (flaw < 9 and not entry["name"]):
         del entry["name"]
     if flaw == 2:
         entry["port"] = 0
