@@ -81,8 +81,9 @@ struct kube_slice {
 	uint8_t family;
 	struct kube_endpoint *endpoint;
 	size_t endpoints;
-	struct kube_port *port; /* entries without a usable port are left out */
+	struct kube_port *port; /* entries without a name or a number are left out, and counted */
 	size_t ports;
+	size_t ports_ignored;
 };
 
 struct kube_node {

@@ -151,8 +151,10 @@ static void slice_is_read_whole(void **state)
 		"'zone':'Zone_A','hints':{'forZones':[{'name':'Zone_A'},{'name':'b'}],"
 		"'forNodes':[{'name':'n1'}]},'targetRef':{}},{'addresses':['10.1.0.2']},"
 		"{'addresses':['10.1.0.3'],'conditions':{'ready':null},'zone':'','hints':{}}],"
-		"'ports':[{'name':'http','port':8080},{'port':53,'protocol':'UDP'},{'name':'all'},"
-		"{'name':'zero','port':0},{'name':'nil','port':null,'protocol':'SCTP'}]"));
+		"'ports':[{'name':'http','port':8080},{'name':'','port':53,'protocol':'UDP'},{'"
+		"name':'all'},"
+		"{'name':'zero','port':0},{'name':'nil','port':null,'protocol':'SCTP'},"
+		"{'port':54},{'name':null,'port':55}]"));
 	const struct kube_slice *slice = &object->slice;
 
 	(void)state;
@@ -175,8 +177,9 @@ static void slice_is_read_whole(void **state)
 	assert_null(slice->endpoint[1].zone_hint);
 	assert_true(slice->endpoint[2].ready);
 	assert_null(slice->endpoint[2].zone);
-	/* Ports without a number are left out, as kube-proxy does. */
+	/* Ports without a number or a name are left out, as kube-proxy does. */
 	assert_int_equal(slice->ports, 2);
+	assert_int_equal(slice->ports_ignored, 5);
 	assert_string_equal(slice->port[1].name, "");
 	assert_int_equal(slice->port[1].port, 53);
 }
