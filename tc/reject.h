@@ -222,9 +222,15 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int famil
 	/* The room came as zeroes; nothing unless CHECKSUM_COMPLETE. */
 	bpf_csum_update(skb, sum_fold(packet_sum(skb, l2_len, room)));
 	count(NP_HOOK_INGRESS, NP_REASON_REJECTED);
-	/* Without a link-layer header (wg0, tunl0) the device wants a route. */
-	return l2_len ? bpf_redirect(skb->ifindex, 0)
-		      : bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+	if (l2_len)
+		return bpf_redirect(skb->ifindex, 0);
+	/*
+	 * Without a link-layer header (wg0, tunl0) the device wants a route; who asks for it takes
+	 * an Ethernet header off and loses what has none (net/core/filter.c, __bpf_redirect_neigh).
+	 */
+	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
 }
 
 __noinline int tc_refuse4(struct __sk_buff *skb, __u32 l2_len)
