@@ -159,6 +159,7 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 	const char *name = NULL;
 	int err;
 
+	*port = (struct kube_port){}; /* where an ignored one may have been read to */
 	err = field_object(item);
 	if (!err)
 		err = kube_read_port(&number, 0, &port->port);

@@ -154,7 +154,7 @@ static void slice_is_read_whole(void **state)
 		"'ports':[{'name':'http','port':8080},{'name':'','port':53,'protocol':'UDP'},{'"
 		"name':'all'},"
 		"{'name':'zero','port':0},{'name':'nil','port':null,'protocol':'SCTP'},"
-		"{'port':54},{'name':null,'port':55}]"));
+		"{'port':54},{'name':null,'port':55},{'name':'none'}]"));
 	const struct kube_slice *slice = &object->slice;
 
 	(void)state;
@@ -179,7 +179,7 @@ static void slice_is_read_whole(void **state)
 	assert_null(slice->endpoint[2].zone);
 	/* Ports without a number or a name are left out, as kube-proxy does. */
 	assert_int_equal(slice->ports, 2);
-	assert_int_equal(slice->ports_ignored, 5);
+	assert_int_equal(slice->ports_ignored, 6);
 	assert_string_equal(slice->port[1].name, "");
 	assert_int_equal(slice->port[1].port, 53);
 }
