@@ -7,6 +7,7 @@
 #ifndef NEARPATH_TC_REJECT_H
 #define NEARPATH_TC_REJECT_H
 
+#include "../datapath/frontend.h"
 #include "../datapath/icmp.h"
 #include "../datapath/limit.h"
 #include "checksum.h"
@@ -50,7 +51,7 @@ static __always_inline bool can_answer(struct __sk_buff *skb, const union np_add
 		return false;
 	if (family == NP_IPV4) /* this network, loopback, multicast, reserved and broadcast */
 		return first != 0 && first != 127 && first < 224;
-	return first != 0xFF && !addr_is_zero(src);
+	return first != 0xFF && !addr_is_zero(src) && !addr_is_loopback(src, family);
 }
 
 /*

@@ -12,6 +12,8 @@
 #define BPF_F_TEST_SKB_CHECKSUM_COMPLETE (1U << 2) /* Linux 6.12 */
 #endif
 
+#define ETH_LENGTH 14 /* what is refused here has an Ethernet header */
+
 struct outcome {
 	uint32_t verdict;
 	uint8_t byte[PACKET_MAX];
@@ -136,13 +138,12 @@ static void compare(const struct built *expected, const struct outcome *out)
 }
 
 /* The answer to a packet that is refused; the program draws its IPv4 identification. */
-static void check_refusal(const struct step *step, const struct built *in,
-			  const struct outcome *out)
+static void check_refusal(const struct built *in, const struct outcome *out)
 {
-	size_t l3 = step->in.bare ? 0 : 14;
+	size_t id = ETH_LENGTH + 4;
 	struct built b;
 
-	refusal_build(&b, in, l3, out->byte[l3 + 4] << 8 | out->byte[l3 + 5]);
+	refusal_build(&b, in, ETH_LENGTH, out->byte[id] << 8 | out->byte[id + 1]);
 	compare(&b, out);
 }
 
@@ -249,6 +250,11 @@ static void check_flows(const char *expected)
 		FAIL("flows \"%s\", expected \"%s\"", got, expected);
 }
 
+static bool is_refused(const struct step *step)
+{
+	return step->hook != NP_HOOK_XDP && step->verdict == REDIRECT;
+}
+
 void step_run(const struct step *step, bool complete)
 {
 	struct packet quote, expected;
@@ -264,19 +270,31 @@ void step_run(const struct step *step, bool complete)
 		if (step->in.zero_sum)
 			v.fill = zero_sum_fill(&expected);
 		packet_build(&in, &step->in, &v);
+		/* Where an skb is cut, the kernel forgets the sum; the test run does not know. */
+		if (is_refused(step) && !refusal_is_whole(&in, ETH_LENGTH))
+			complete = false;
 		read_counters(&before);
 		run(step, &in, complete, &out);
 		if (out.verdict != expected_verdict(step))
 			FAIL("verdict %d, expected %d", (int)out.verdict,
 			     (int)expected_verdict(step));
-		if (step->hook != NP_HOOK_XDP && step->verdict == REDIRECT)
-			check_refusal(step, &in, &out);
+		if (is_refused(step))
+			check_refusal(&in, &out);
 		else
 			check_packet(step, &expected, &out);
 		check_counters(step, &before);
 	}
 	if (step->flows)
 		check_flows(step->flows);
+}
+
+void step_only(const struct step *step)
+{
+	struct outcome out = {0};
+	struct built in;
+
+	packet_build(&in, &step->in, &world.variant);
+	run(step, &in, false, &out);
 }
 
 /* One case in one way. */

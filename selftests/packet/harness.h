@@ -111,6 +111,9 @@ struct np_iface world_iface(void);
 /* Run one packet and check all there is to check. */
 void step_run(const struct step *step, bool complete);
 
+/* Run one packet, whatever comes of it. */
+void step_only(const struct step *step);
+
 /* Records by number; and the one in use of a client port (host order), or NULL. */
 struct np_flow *flow_at(uint32_t number);
 struct np_flow *flow_of(uint16_t client_port);
@@ -136,10 +139,12 @@ uint64_t counter(enum np_hook hook, enum np_reason reason);
 extern const struct group packets_pass, packets_ingress, packets_egress, packets_summed;
 extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
+extern const struct group packets_refuse, packets_refuse_summed;
 extern const struct group packets_fragment, packets_fragment_summed;
 extern const struct group flows_life, flows_ports, flows_full;
 int full_run(void);
 int programs_run(void);
+int refuse_run(void);
 int truncated_run(void);
 
 #endif

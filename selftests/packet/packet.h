@@ -110,6 +110,9 @@ uint32_t crc32c(const uint8_t *data, size_t length);
  */
 void refusal_build(struct built *answer, const struct built *asked, size_t l3, uint16_t id);
 
+/* Does it quote all of the packet? */
+bool refusal_is_whole(const struct built *asked, size_t l3);
+
 /* Resolving ends; see struct packet. */
 struct end {
 	union np_addr addr;

@@ -72,6 +72,11 @@ static void answer_ipv6(uint8_t *ip, const uint8_t *asked, size_t quote)
 	put_number(icmp + 2, (uint16_t)~sum_words(sum, icmp, ICMP_LENGTH + quote));
 }
 
+bool refusal_is_whole(const struct built *asked, size_t l3)
+{
+	return quote_length(asked->byte + l3, asked->length - l3) == asked->length - l3;
+}
+
 void refusal_build(struct built *answer, const struct built *asked, size_t l3, uint16_t id)
 {
 	const uint8_t *ip = asked->byte + l3;
