@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cidr.h"
 
@@ -83,6 +84,8 @@ struct kube_slice {
 	size_t endpoints;
 	struct kube_port *port; /* entries without a usable port are left out */
 	size_t ports;
+	/* Annotation endpoints.kubernetes.io/last-change-trigger-time; zero: none that is a time */
+	struct timespec triggered;
 };
 
 struct kube_node {
