@@ -216,15 +216,15 @@ static void connection_answer(struct connection *c, struct http_answer *answer, 
 static unsigned read_request(char *line, char **path, bool *head)
 {
 	char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
-	char *host;
 
 	if (!version || target == line || strncmp(version + 1, "HTTP/1.", 7) != 0)
 		return 400;
 	*target++ = *version = '\0';
 	if (!strncmp(target, "http://", 7)) {
-		host = target + 7;
-		target = host + strcspn(host, "/?#");
-		target = *target == '/' ? target : "/";
+		target += 7;
+		target += strcspn(target, "/?#");
+		if (*target != '/') /* there is room: the version follows */
+			memcpy(target, "/", 2);
 	}
 	*head = !strcmp(line, "HEAD");
 	if (!*head && strcmp(line, "GET") != 0)

@@ -73,7 +73,8 @@ struct monitor {
 	char *text; /* of /metrics */
 	size_t length;
 	struct timespec text_until;
-	struct timespec since; /* of the day: what happened before is not this daemon's to measure */
+	struct timespec
+		since; /* of the day: what happened before is not this daemon's to measure */
 };
 
 static double seconds_of(const struct timespec *t)
