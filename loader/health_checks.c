@@ -52,6 +52,11 @@ struct health_checks {
 	bool dirty;
 };
 
+static bool same(const union np_addr *a, const union np_addr *b)
+{
+	return !memcmp(a->word, b->word, sizeof(a->word));
+}
+
 static int family_of(uint8_t family)
 {
 	return family == NP_IPV4 ? HEALTH_IPV4 : HEALTH_IPV6;
@@ -157,7 +162,7 @@ static void want(struct check *check, const struct http_address *address)
 	struct ear *ear = check->ears;
 
 	while (ear && (ear->address.family != address->family ||
-		       memcmp(&ear->address.addr, &address->addr, sizeof(address->addr)) != 0))
+		       !same(&ear->address.addr, &address->addr)))
 		ear = ear->next;
 	if (!ear) {
 		ear = calloc(1, sizeof(*ear));
@@ -338,7 +343,7 @@ static bool is_listed(const struct node *node, uint8_t family, const union np_ad
 	const union np_addr *own = node_address(node, family);
 
 	if (node->options->nodeport_primary)
-		return own && !memcmp(own, addr, sizeof(*own));
+		return own && same(own, addr);
 	return cidr_list_has(&node->options->nodeport_addresses, family, addr);
 }
 
@@ -365,7 +370,7 @@ void health_checks_address(struct health_checks *c, uint8_t family, const union 
 	if (any_address(c->options.node->options, family) ||
 	    !is_listed(c->options.node, family, addr))
 		return;
-	while (h && (h->family != family || memcmp(&h->addr, addr, sizeof(*addr)) != 0))
+	while (h && (h->family != family || !same(&h->addr, addr)))
 		h = h->next;
 	if (h) {
 		h->told = true;

@@ -376,9 +376,7 @@ static void on_metrics(const char *path, struct http_answer *answer, void *arg)
 
 static bool is_any(const union np_addr *addr)
 {
-	static const union np_addr any;
-
-	return !memcmp(addr, &any, sizeof(any));
+	return !(addr->word[0] | addr->word[1] | addr->word[2] | addr->word[3]);
 }
 
 /* As for kube-proxy, the address that means any means any of both families. */
