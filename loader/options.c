@@ -326,6 +326,8 @@ static int check(struct options *o, char *error, size_t size)
 			 "--pod-interface-name-prefix too (detectLocal.interfaceNamePrefix)");
 		return -EINVAL;
 	}
+	if (o->cleanup)
+		return 0;
 	if (o->detect_local == DETECT_CLUSTER_CIDR && !o->cluster_cidr.count)
 		option_note(o, "--cluster-cidr", "not given, so that pods are not told apart");
 	if (o->detect_local == DETECT_NODE_CIDR)

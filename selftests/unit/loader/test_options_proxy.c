@@ -74,6 +74,7 @@ static void a_mode_without_its_ranges_is_noted(void **state)
 	assert_non_null(strstr(GOOD(NULL).notes, "--cluster-cidr: not given"));
 	assert_non_null(strstr(GOOD("--detect-local-mode=NodeCIDR").notes, "NodeCIDR: pods"));
 	assert_string_equal(GOOD(CIDR).notes, "");
+	assert_string_equal(GOOD("--cleanup").notes, "");
 }
 
 static void nodeport_addresses_are_collected(void **state)
