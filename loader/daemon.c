@@ -226,7 +226,7 @@ void daemon_end_udp(struct daemon *d, bool whole)
 	if (!lost && (d->swept || !whole))
 		return;
 	d->swept |= whole;
-	flows_end_udp(d->tables, udp_stays, d);
+	flows_mark_udp(d->tables, udp_stays, d);
 }
 
 bool daemon_has_sock(const struct daemon *d)

@@ -266,7 +266,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		fragment_note(&p, hook, family);
 	opens = hook == NP_HOOK_INGRESS && packet_opens(&p);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
-	if (hit.flow && opens && flow_superseded(hit.flow, p.tuple.protocol, now32(), family)) {
+	if (hit.flow && opens &&
+	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
 		flow_end(hit.number, hit.seq, family);
 		hit.flow = NULL;
 	}
