@@ -17,7 +17,8 @@ MULTIARCH = $(shell $(CC) -print-multiarch)
 BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
 
 DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
-COMMAND_LIBS := -ljansson
+# The command can play the daemon (nearpath explain --state).
+COMMAND_LIBS := -Wl,--as-needed $(DAEMON_LIBS)
 
 # What the command is made of; what both share; all the rest of loader/ is the daemon's.
 COMMAND_SRC := loader/nearpath.c loader/client.c loader/out.c $(wildcard loader/cmd*.c)
@@ -67,7 +68,7 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
-test: all $(UNITS) $(BUILD)/selftests/packet/run
+test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run.sh
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
@@ -91,7 +92,7 @@ $(BUILD)/%.o: %.c | $(SKELS)
 $(BUILD)/nearpathd: $(call objects,$(DAEMON_SRC) $(SHARED_SRC))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
-$(BUILD)/nearpath: $(call objects,$(COMMAND_SRC) $(SHARED_SRC))
+$(BUILD)/nearpath: $(BUILD)/loader/nearpath.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(COMMAND_LIBS)
 
 # The daemon without its main, and the command without its: what tests and benchmarks link.

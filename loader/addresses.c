@@ -74,6 +74,14 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 	return rc;
 }
 
+bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	struct frontend_key key = address_key(family, addr);
+	const struct frontend *f = frontend_get(p, &key);
+
+	return address_is_loopback(family, addr) || (f && f->host_flags & NP_SERVICE_NODE_ADDRESS);
+}
+
 void publish_addresses_begin(struct publisher *p)
 {
 	struct frontend *f, *next;

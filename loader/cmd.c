@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The tables of commands and options, and from a command line to the command that runs. What a
- * command does, and what the words after its name mean, is in its own file.
+ * From a command line to the command that runs, by the tables of cmd_table.c. What a command does,
+ * and what the words after its name mean, is in its own file.
  */
 #include "cmd.h"
 
@@ -11,121 +11,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "options.h"
 #include "util.h"
 
-#define FILES                                                                                      \
-	"FILE holds Service, EndpointSlice and Node objects as \"kubectl get -o json\"\n"          \
-	"prints them: one object, a List, an array, or several of these. - is standard\n"          \
-	"input.\n"
-
-const struct cmd cmd_table[] = {
-	{
-		.verb = "apply",
-		.words = "-f FILE...",
-		.summary = "Add or change objects",
-		.details = FILES
-		"All files are one change: it is carried out as a whole or not at all.\n\n"
-		"  kubectl get services,endpointslices,nodes -A -o json | nearpath apply -f -",
-		.options = CMD_OPT_FILE,
-		.run = cmd_apply,
-	},
-	{
-		.verb = "replace",
-		.words = "-f FILE...",
-		.summary = "Make the files' objects the only ones",
-		.details = FILES "Objects that are in none of the files are removed.",
-		.options = CMD_OPT_FILE,
-		.run = cmd_replace,
-	},
-	{
-		.verb = "delete",
-		.words = "-f FILE... | KIND [NAMESPACE/]NAME",
-		.summary = "Remove objects",
-		.details = FILES
-		"KIND is service, endpointslice or node (a node has no namespace). Without a\n"
-		"namespace it is \"default\". An object that is not there is no failure.",
-		.options = CMD_OPT_FILE | CMD_OPT_NAMESPACE,
-		.max_words = 2,
-		.run = cmd_delete,
-	},
-	{
-		.object = "service",
-		.verb = "list",
-		.summary = "List service ports",
-		.options = CMD_OPT_NAMESPACE,
-		.run = cmd_service_list,
-	},
-	{
-		.object = "service",
-		.verb = "get",
-		.words = "[NAMESPACE/]NAME",
-		.summary = "Show a service: its addresses, the policy, who serves",
-		.details = "Without a namespace it is \"default\".",
-		.options = CMD_OPT_NAMESPACE,
-		.min_words = 1,
-		.max_words = 1,
-		.run = cmd_service_get,
-	},
-	{
-		.object = "backend",
-		.verb = "list",
-		.summary = "List the backends in the tables",
-		.run = cmd_backend_list,
-	},
-	{
-		.object = "flow",
-		.verb = "list",
-		.summary = "List connections as the kernel tracks them",
-		.options = CMD_OPT_LIMIT,
-		.run = cmd_flow_list,
-	},
-	{
-		.object = "iface",
-		.verb = "list",
-		.summary = "List interfaces, what is wanted and what is attached",
-		.run = cmd_iface_list,
-	},
-	{
-		.object = "iface",
-		.verb = "set",
-		.words = "DEV SETTING=VALUE...",
-		.summary = "Change the switches of an interface",
-		.details =
-			"  lb=on|drain|off         balance; drain keeps the connections there are\n"
-			"  xdp=native|generic|off  XDP in the driver, in the stack, or not at all\n"
-			"  mss=auto|off|N          clamp the TCP MSS; N is from 88 to 65495\n"
-			"  stats=on|off            count packets",
-		.min_words = 2,
-		.max_words = SIZE_MAX,
-		.run = cmd_iface_set,
-	},
-	{
-		.verb = "status",
-		.summary = "Show how the daemon and its tables are",
-		.run = cmd_status,
-	},
-	{
-		.verb = "watch",
-		.summary = "Print changes as they happen, one a line, until interrupted",
-		.run = cmd_watch,
-	},
-	{
-		.verb = "version",
-		.summary = "Show the version of this command and of the daemon",
-		.run = cmd_version,
-	},
-	{},
-};
-
-const struct cmd_option_info cmd_options[] = {
-	{CMD_OPT_FILE, 'f', "file", "FILE", "read objects from FILE; may be repeated"},
-	{CMD_OPT_NAMESPACE, 'n', "namespace", "NS", "only this namespace"},
-	{CMD_OPT_LIMIT, 0, "limit", "N", "at most N"},
-	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
-	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
-	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},
-	{},
-};
+#define OPTIONS_MAX 32
 
 static const char *const formats[] = {"text", "json", NULL};
 
@@ -217,12 +106,12 @@ int cmd_fail(const struct out *out, const char *format, ...)
 
 static int unknown_option(const struct out *out, const char *word)
 {
-	const char *names[ARRAY_SIZE(cmd_options)] = {};
+	const char *names[OPTIONS_MAX + 1] = {};
 	_cleanup_free_ char *name = strndup(word, strcspn(word, "="));
 	_cleanup_free_ char *hint = NULL;
 	char options[ARRAY_SIZE(names)][24];
 
-	for (size_t i = 0; cmd_options[i].name; i++) {
+	for (size_t i = 0; cmd_options[i].name && i < OPTIONS_MAX; i++) {
 		snprintf(options[i], sizeof(options[i]), "--%s", cmd_options[i].name);
 		names[i] = options[i];
 	}
@@ -294,10 +183,29 @@ static int set_option(struct cmd_args *args, struct out *out, enum cmd_option op
 		return CMD_DONE;
 	case CMD_OPT_LIMIT:
 		return set_limit(args, out, value);
+	case CMD_OPT_STATE:
+		args->state = value;
+		return CMD_DONE;
 	case CMD_OPT_HELP:
+	case CMD_OPT_DAEMON:
 		return CMD_DONE;
 	}
 	return CMD_USAGE;
+}
+
+/* One of nearpathd's: kept for a command that plays the daemon. */
+static int daemon_option(struct cmd_args *args, const struct out *out, const char *word,
+			 const char *next, bool *used_next)
+{
+	if (!options_knows(word, used_next))
+		return unknown_option(out, word);
+	if (*used_next && !next)
+		return cmd_usage(out, "option \"%s\" needs a value", word);
+	args->given |= CMD_OPT_DAEMON;
+	args->daemon[args->n_daemon++] = word;
+	if (*used_next)
+		args->daemon[args->n_daemon++] = next;
+	return CMD_DONE;
 }
 
 /* Options may stand anywhere; all after "--" are words. A value of NULL is taken from next. */
@@ -313,7 +221,7 @@ static int parse_word(struct cmd_args *args, struct out *out, const char *word, 
 	}
 	info = find_option(word, &value);
 	if (!info)
-		return unknown_option(out, word);
+		return daemon_option(args, out, word, next, used_next);
 	if (!info->value && value)
 		return cmd_usage(out, "option \"--%s\" takes no value", info->name);
 	if (info->value && !value) {
@@ -407,6 +315,9 @@ static int check_command(const struct out *out, const struct cmd *cmd, const str
 					 object, space, cmd->verb, info->name, object, space,
 					 cmd->verb);
 	}
+	if (args->given & CMD_OPT_DAEMON & ~cmd->options)
+		return cmd_usage(out, "\"%s%s%s\" takes no option \"%s\", which is nearpathd's",
+				 object, space, cmd->verb, args->daemon[0]);
 	if (args->n_words > cmd->max_words)
 		return cmd_usage(out,
 				 "\"%s%s%s\" does not take \"%s\"; see \"nearpath %s%s%s --help\"",
@@ -472,17 +383,19 @@ int cmd_main(int argc, char **argv, FILE *data, FILE *notes)
 {
 	_cleanup_free_ const char **files = calloc((size_t)argc + 1, sizeof(*files));
 	_cleanup_free_ const char **words = calloc((size_t)argc + 1, sizeof(*words));
+	_cleanup_free_ const char **daemon = calloc((size_t)argc + 1, sizeof(*daemon));
 	const char *path = getenv("NEARPATH_SOCKET");
 	struct out out = out_new(data, notes);
 	struct cmd_args args = {
 		.socket = path && path[0] ? path : RPC_DEFAULT_PATH,
 		.files = files,
 		.words = words,
+		.daemon = daemon,
 	};
 	int code;
 
 	out.format = guess_format(argc, argv);
-	if (!files || !words)
+	if (!files || !words || !daemon)
 		return cmd_fail(&out, "%s", strerror(ENOMEM));
 	code = parse(&args, &out, argc, argv);
 	if (!code)

@@ -27,6 +27,8 @@ enum cmd_option {
 	CMD_OPT_FILE = 1 << 3,
 	CMD_OPT_NAMESPACE = 1 << 4,
 	CMD_OPT_LIMIT = 1 << 5,
+	CMD_OPT_STATE = 1 << 6,
+	CMD_OPT_DAEMON = 1 << 7, /* any of nearpathd's */
 };
 #define CMD_OPTS_GLOBAL (CMD_OPT_SOCKET | CMD_OPT_OUTPUT | CMD_OPT_HELP)
 
@@ -38,6 +40,9 @@ struct cmd_args {
 	size_t n_files;
 	const char *namespace;
 	unsigned limit;
+	const char *state;   /* file of objects */
+	const char **daemon; /* nearpathd's options, word by word */
+	size_t n_daemon;
 	const char **words; /* what is no option, without the command's own name */
 	size_t n_words;
 };
@@ -109,6 +114,7 @@ int cmd_backend_list(const struct cmd_args *args, const struct out *out);
 int cmd_flow_list(const struct cmd_args *args, const struct out *out);
 int cmd_iface_list(const struct cmd_args *args, const struct out *out);
 int cmd_iface_set(const struct cmd_args *args, const struct out *out);
+int cmd_explain(const struct cmd_args *args, const struct out *out);
 int cmd_status(const struct cmd_args *args, const struct out *out);
 int cmd_watch(const struct cmd_args *args, const struct out *out);
 int cmd_version(const struct cmd_args *args, const struct out *out);

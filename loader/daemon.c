@@ -19,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "bpffs.h"
+#include "flows.h"
 #include "util.h"
 
 /* The network is looked at again this long after it last changed. */
@@ -201,6 +202,32 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(((struct daemon *)arg)->base);
 }
 
+static bool udp_stays(const struct flow_ends *e, void *arg)
+{
+	return publish_udp_serves(((struct daemon *)arg)->publisher, e->family, e->frontend,
+				  e->frontend_port, e->backend, e->backend_port);
+}
+
+/*
+ * Against all flows also once after everything has been delivered whole, and not before that: what
+ * is not known yet has not departed (calico #10721, cilium #29667).
+ */
+void daemon_end_udp(struct daemon *d, bool whole)
+{
+	bool lost = publish_udp_lost(d->publisher);
+
+	if (!lost && (d->swept || !whole))
+		return;
+	d->swept |= whole;
+	flows_end_udp(d->tables, udp_stays, d);
+}
+
+bool daemon_has_sock(const struct daemon *d)
+{
+	(void)d;
+	return false;
+}
+
 /* Starting. Each step says on stderr what went wrong and what to do. */
 
 /* Only one daemon may use a directory; the lock goes with the process. */
@@ -321,6 +348,7 @@ static int start_network(struct daemon *d)
 		.xdp_on_veth = o->xdp_given,
 		.mss = o->mss,
 		.clsact = o->clsact,
+		.node = o,
 	};
 	int rc = ifaces_new(&options, d->tables, d->netlink, &d->ifaces);
 

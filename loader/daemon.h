@@ -44,6 +44,7 @@ struct daemon {
 	bool synced;	  /* objects have been delivered, now or before a restart */
 	bool routes;	  /* the network changed and has not been looked at again */
 	bool resync;	  /* links and addresses are to be asked for again */
+	bool swept;	  /* UDP flows were compared with the endpoints since the start */
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
 };
@@ -68,11 +69,21 @@ void daemon_publish_all(struct daemon *d);
  */
 void daemon_node_changed(struct daemon *d);
 
-/* The methods of the config socket: methods.c, get.c. */
+/*
+ * After a change: end UDP flows whose endpoint serves no more, if it may have left any. whole: what
+ * was delivered is all there is.
+ */
+void daemon_end_udp(struct daemon *d, bool whole);
+
+/* Are the programs for the node's own processes attached? */
+bool daemon_has_sock(const struct daemon *d);
+
+/* The methods of the config socket: methods.c, get.c, method_*.c. */
 extern const struct rpc_method daemon_methods[];
 int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
 		  struct rpc_error *error);
 int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error);
+int method_explain(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 
 /* A line on stderr, for journald: "nearpathd: ...". */

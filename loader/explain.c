@@ -206,22 +206,35 @@ static int run(struct tables *t, const struct frame *f, struct np_explain *e)
 	return __atomic_load_n(&e->answered, __ATOMIC_ACQUIRE) ? 0 : -EAGAIN;
 }
 
+/* A place where the program looks for the loopback's index. */
+static struct np_iface *free_entry(struct tables *t)
+{
+	struct np_iface *entry;
+	uint32_t i;
+
+	for (i = 0; i < NP_IFACE_PROBES; i++) {
+		entry = &t->ifaces[(LOOPBACK_IFINDEX + i) & (t->size[TABLE_ifaces] - 1)];
+		if (!entry->ifindex)
+			return entry;
+	}
+	return NULL;
+}
+
 int explain_ask(struct tables *t, const struct question *q, uint8_t iface_flags,
 		struct np_decision *decision)
 {
-	struct np_iface *entry = &t->ifaces[LOOPBACK_IFINDEX & (t->size[TABLE_ifaces] - 1)];
-	const struct np_iface before = *entry;
+	struct np_iface *entry = free_entry(t);
 	struct frame f = make_frame(q);
 	int rc;
 
-	if (before.ifindex && before.ifindex != LOOPBACK_IFINDEX)
+	if (!entry)
 		return -EBUSY;
 	*entry = (struct np_iface){.ifindex = LOOPBACK_IFINDEX,
 				   .lb = NP_LB_ON,
 				   .flags = iface_flags & NP_IFACE_POD,
 				   .l2_len = ETH_HLEN};
 	rc = run(t, &f, &t->explain[0]);
-	*entry = before;
+	*entry = (struct np_iface){};
 	if (!rc)
 		*decision = t->explain[0].decision;
 	return rc;
@@ -239,10 +252,17 @@ static const char *const reason_names[NP_REASONS] = {
 #undef X
 };
 
-static const char *const reason_helps[NP_REASONS] = {
-#define X(e, name, help) [NP_REASON_##e] = help,
-	NP_REASON_LIST(X)
-#undef X
+/* For those a decision may have. */
+static const char *const explanations[NP_REASONS] = {
+	[NP_REASON_NO_SERVICE] = "no service has this address, port and protocol",
+	[NP_REASON_NEW_FLOW] = "one of the backends, at random",
+	[NP_REASON_AFFINITY] = "the backend of the client's last connection: session affinity",
+	[NP_REASON_NO_ENDPOINT] = "the service has no endpoint that can be used",
+	[NP_REASON_NO_SUCH_PORT] = "the address is a service's clusterIP, which has no such port",
+	[NP_REASON_NO_SUCH_SERVICE] = "the address is for services, and no service has it",
+	[NP_REASON_POLICY_DROP] = "traffic policy Local, and no endpoint on this node",
+	[NP_REASON_SOURCE_RANGE] = "the source is in none of loadBalancerSourceRanges",
+	[NP_REASON_TABLE_ERROR] = "a table entry points outside its table",
 };
 
 static const char *const class_names[NP_CLASSES] = {
@@ -311,8 +331,8 @@ json_t *explain_json(struct publisher *p, struct tables *t, const struct questio
 
 	return json_pack("{s:i,s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:b}", "schema", 1, "verdict",
 			 verdict_names[d->verdict], "reason", reason_names[d->reason],
-			 "explanation", reason_helps[d->reason], "service", service_json(plan, s),
-			 "class", class_names[d->class], "backends",
+			 "explanation", explanations[d->reason] ?: "", "service",
+			 service_json(plan, s), "class", class_names[d->class], "backends",
 			 forward ? backends_json(t, &s->policy[d->class]) : json_array(), "chosen",
 			 forward ? endpoint_json(&t->backends[d->backend]) : json_null(), "snat",
 			 forward && d->snat);

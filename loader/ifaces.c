@@ -8,6 +8,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "node.h"
 #include "util.h"
 
 #define MSS_MIN 88 /* RFC 791: 68 bytes cross every link; less than this helps nobody */
@@ -144,9 +145,19 @@ static uint16_t mss_limit(const struct iface *i, uint32_t headers)
 	return mtu > headers + MSS_MIN ? mtu - headers : MSS_MIN;
 }
 
-static void write_entry(struct iface *i)
+/* By its name, or that of the bridge it is a port of. */
+static bool is_pod(struct ifaces *ifs, const struct iface *i)
 {
-	uint8_t flags = (i->now.stats ? NP_IFACE_STATS : 0) |
+	struct iface *master;
+
+	HASH_FIND_INT(ifs->by_index, &i->link.master, master);
+	return ifs->options.node && node_iface_is_pod(ifs->options.node, i->link.name,
+						      master ? master->link.name : NULL);
+}
+
+static void write_entry(struct ifaces *ifs, struct iface *i)
+{
+	uint8_t flags = (is_pod(ifs, i) ? NP_IFACE_POD : 0) | (i->now.stats ? NP_IFACE_STATS : 0) |
 			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0);
 
@@ -181,7 +192,7 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 			 "the interface table is full around index %d", i->link.ifindex);
 		return;
 	}
-	write_entry(i);
+	write_entry(ifs, i);
 	if (i->attached.tc == ATTACH_TC_NONE) {
 		attach_tc(ifs->options.links, i->link.ifindex, ifs->tables->ingress_fd,
 			  ifs->tables->egress_fd, ifs->options.clsact, &i->attached);
@@ -192,7 +203,7 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 			   &i->attached);
 	if (note[0] && !i->attached.note[0])
 		memcpy(i->attached.note, note, sizeof(note));
-	write_entry(i);
+	write_entry(ifs, i);
 }
 
 /* Bring the kernel to what is wanted. */
@@ -294,6 +305,21 @@ void ifaces_resync_end(struct ifaces *ifs)
 	}
 	sweep_table(ifs);
 	attach_sweep(ifs->options.links);
+}
+
+bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state)
+{
+	struct iface *i;
+
+	HASH_FIND_INT(ifs->by_index, &ifindex, i);
+	if (!i)
+		return false;
+	*state = (struct ifaces_state){
+		.name = i->link.name,
+		.lb = i->entry && i->attached.tc != ATTACH_TC_NONE ? i->now.lb : NP_LB_OFF,
+		.flags = i->entry ? i->entry->flags : 0,
+	};
+	return true;
 }
 
 static json_t *mss_json(int mss)

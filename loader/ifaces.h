@@ -14,6 +14,7 @@
 #include "tables.h"
 
 struct ifaces;
+struct options;
 
 #define MSS_AUTO (-1)
 #define MSS_OFF	 0
@@ -27,6 +28,7 @@ struct ifaces_options {
 	bool xdp_on_veth;     /* as asked for; else generic: see ifaces.c */
 	int mss;	      /* MSS_AUTO, MSS_OFF, or bytes */
 	bool clsact;	      /* never tcx */
+	const struct options *node; /* whether pods are told by their interface; NULL: no */
 };
 
 int ifaces_new(const struct ifaces_options *options, struct tables *tables, struct netlink *netlink,
@@ -46,6 +48,14 @@ void ifaces_resync_end(struct ifaces *ifs);
 
 /* docs/socket.md, "iface": a new JSON array. NULL without memory. */
 json_t *ifaces_json(struct ifaces *ifs);
+
+/* What packets that come in by it meet: its switch, its name, NP_IFACE_POD. False: not known. */
+struct ifaces_state {
+	const char *name; /* borrowed until the next link event */
+	enum np_lb lb;	  /* NP_LB_OFF too where nothing could be attached */
+	uint8_t flags;
+};
+bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state);
 
 /*
  * Change switches; set as in docs/socket.md. *result is the interface's JSON. -EINVAL: bad switch;

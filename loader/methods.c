@@ -159,6 +159,8 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	if (replace && !d->replaying)
 		publish_sweep(d->publisher);
 	d->synced = true;
+	if (!d->replaying)
+		daemon_end_udp(d, replace);
 	if (!d->replaying && (done.applied || done.removed || replace))
 		keep(d, method, params);
 	*result = change_result(d, method, &done);
@@ -226,5 +228,6 @@ const struct rpc_method daemon_methods[] = {
 	{.name = "watch", .handler = method_watch, .subscribes = true},
 	{.name = "status", .handler = method_status},
 	{.name = "iface", .handler = method_iface},
+	{.name = "explain", .handler = method_explain},
 	{.name = NULL},
 };

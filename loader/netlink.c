@@ -446,6 +446,7 @@ int netlink_dump(struct netlink *netlink)
 }
 
 struct source {
+	int ifindex;
 	uint8_t family;
 	int err;
 	union np_addr addr;
@@ -468,11 +469,20 @@ static int on_source(const struct nlmsghdr *message, void *arg)
 		source->err = -EADDRNOTAVAIL;
 	else
 		source->err = 0;
+	source->ifindex = attrs[RTA_OIF] ? (int)attr_u32(attrs[RTA_OIF]) : 0;
 	return MNL_CB_STOP;
 }
 
 int netlink_source(struct netlink *netlink, uint8_t family, const union np_addr *dst,
 		   union np_addr *src)
+{
+	int ifindex;
+
+	return netlink_route(netlink, family, dst, src, &ifindex);
+}
+
+int netlink_route(struct netlink *netlink, uint8_t family, const union np_addr *dst,
+		  union np_addr *src, int *ifindex)
 {
 	struct source source = {.family = family};
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
@@ -489,8 +499,10 @@ int netlink_source(struct netlink *netlink, uint8_t family, const union np_addr 
 	err = talk(netlink->requests, request, on_source, &source);
 	if (!err)
 		err = source.err;
-	if (!err)
+	if (!err) {
 		*src = source.addr;
+		*ifindex = source.ifindex;
+	}
 	return err;
 }
 

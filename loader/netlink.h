@@ -60,6 +60,11 @@ int netlink_dump(struct netlink *netlink);     /* links first, then addresses */
 int netlink_source(struct netlink *netlink, uint8_t family, const union np_addr *dst,
 		   union np_addr *src);
 
+/* The same, and the interface: where packets to dst leave, and where such from it should come in.
+ */
+int netlink_route(struct netlink *netlink, uint8_t family, const union np_addr *dst,
+		  union np_addr *src, int *ifindex);
+
 /* The interface of the default route of a family, 0 if there is none. */
 int netlink_default_iface(struct netlink *netlink, uint8_t family);
 

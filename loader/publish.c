@@ -380,6 +380,7 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		release_addresses(p, o);
 		remove_old(p, o);
 		drop_idents(p, o, plans, count);
+		p->udp_lost |= udp_loses(o, plans, count);
 		rc = take_plans(o, plans, count) ?: rc;
 		owner_wait(p, o, owner_waits(p, o, stale));
 	}

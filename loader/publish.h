@@ -58,6 +58,16 @@ const struct plan *publish_plan_of(struct publisher *p, uint32_t version);
 const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 				      const union np_addr *addr);
 
+/*
+ * May UDP that was sent from this frontend to this backend go on there? No, if the frontend is a
+ * published one and its endpoints that serve are others; yes if nothing serves any more.
+ */
+bool publish_udp_serves(struct publisher *p, uint8_t family, const union np_addr *frontend,
+			__be16 frontend_port, const union np_addr *backend, __be16 backend_port);
+
+/* Did a published plan of UDP lose an endpoint that served, since this was last asked? */
+bool publish_udp_lost(struct publisher *p);
+
 /* Counters of a plan's service port; zero if it has none yet. */
 struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan);
 

@@ -195,6 +195,23 @@ static __always_inline bool write_headers(struct __sk_buff *skb, __u32 l2_len,
 	return true;
 }
 
+/*
+ * By how much the sum of all bytes changes for CHECKSUM_COMPLETE, from the quotation's to the whole
+ * answer's. Both IPv4's header and the message with its checksum sum to nothing; of IPv6 what is in
+ * the header and not in the pseudo header is left.
+ */
+static __always_inline __u64 complete_diff(const struct refusal *r, __u64 sum, int family)
+{
+	__u32 length = sizeof(struct icmp_header) + r->quote;
+	__u64 diff = (__u16)~sum_fold(sum);
+
+	if (family == NP_IPV6)
+		diff += bpf_htonl(0x60000000) +
+			(__u64)(bpf_htons(length) | (__u32)(IPPROTO_ICMPV6 | ICMP_TTL << 8) << 16) +
+			sum_diff(bpf_htonl(length), 0) + sum_diff(bpf_htonl(IPPROTO_ICMPV6), 0);
+	return diff;
+}
+
 /* An skb's bytes change below: nothing read of it before holds any more. TC_ACT_... */
 static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int family)
 {
@@ -216,6 +233,8 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int famil
 	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0) ||
 	    !write_headers(skb, l2_len, &r, sum, family))
 		return TC_ACT_SHOT;
+	if (np.direct_checksum && skb_ip_summed(skb) == SKB_CHECKSUM_COMPLETE)
+		bpf_csum_update(skb, sum_fold(complete_diff(&r, sum, family)));
 	count(NP_HOOK_INGRESS, NP_REASON_REJECTED);
 	/* Without a link-layer header (wg0, tunl0) the device wants a route. */
 	return l2_len ? bpf_redirect(skb->ifindex, 0)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The commands, and the options they take. */
+#include <stdint.h>
+
+#include "cmd.h"
+
+#define FILES                                                                                      \
+	"FILE holds Service, EndpointSlice, Node and ServiceCIDR objects as\n"                     \
+	"\"kubectl get -o json\" prints them: one object, a List, an array, or several of\n"       \
+	"these. - is standard input.\n"
+
+const struct cmd cmd_table[] = {
+	{
+		.verb = "apply",
+		.words = "-f FILE...",
+		.summary = "Add or change objects",
+		.details = FILES
+		"All files are one change: it is carried out as a whole or not at all.\n\n"
+		"  kubectl get services,endpointslices,nodes -A -o json | nearpath apply -f -",
+		.options = CMD_OPT_FILE,
+		.run = cmd_apply,
+	},
+	{
+		.verb = "replace",
+		.words = "-f FILE...",
+		.summary = "Make the files' objects the only ones",
+		.details = FILES "Objects that are in none of the files are removed.",
+		.options = CMD_OPT_FILE,
+		.run = cmd_replace,
+	},
+	{
+		.verb = "delete",
+		.words = "-f FILE... | KIND [NAMESPACE/]NAME",
+		.summary = "Remove objects",
+		.details = FILES
+		"KIND is service, endpointslice, node or servicecidr (the last two have no\n"
+		"namespace). Without a\n"
+		"namespace it is \"default\". An object that is not there is no failure.",
+		.options = CMD_OPT_FILE | CMD_OPT_NAMESPACE,
+		.max_words = 2,
+		.run = cmd_delete,
+	},
+	{
+		.object = "service",
+		.verb = "list",
+		.summary = "List service ports",
+		.options = CMD_OPT_NAMESPACE,
+		.run = cmd_service_list,
+	},
+	{
+		.object = "service",
+		.verb = "get",
+		.words = "[NAMESPACE/]NAME",
+		.summary = "Show a service: its addresses, the policy, who serves",
+		.details = "Without a namespace it is \"default\".",
+		.options = CMD_OPT_NAMESPACE,
+		.min_words = 1,
+		.max_words = 1,
+		.run = cmd_service_get,
+	},
+	{
+		.object = "backend",
+		.verb = "list",
+		.summary = "List the backends in the tables",
+		.run = cmd_backend_list,
+	},
+	{
+		.object = "flow",
+		.verb = "list",
+		.summary = "List connections as the kernel tracks them",
+		.options = CMD_OPT_LIMIT,
+		.run = cmd_flow_list,
+	},
+	{
+		.object = "iface",
+		.verb = "list",
+		.summary = "List interfaces, what is wanted and what is attached",
+		.run = cmd_iface_list,
+	},
+	{
+		.object = "iface",
+		.verb = "set",
+		.words = "DEV SETTING=VALUE...",
+		.summary = "Change the switches of an interface",
+		.details =
+			"  lb=on|drain|off         balance; drain keeps the connections there are\n"
+			"  xdp=native|generic|off  XDP in the driver, in the stack, or not at all\n"
+			"  mss=auto|off|N          clamp the TCP MSS; N is from 88 to 65495\n"
+			"  stats=on|off            count packets",
+		.min_words = 2,
+		.max_words = SIZE_MAX,
+		.run = cmd_iface_set,
+	},
+	{
+		.verb = "explain",
+		.words = "FROM TO:PORT[/PROTOCOL]",
+		.summary = "Say what would happen to a new connection, and why",
+		.details =
+			"FROM is an address; TO:PORT is like 10.96.0.10:80, 10.96.0.10:53/udp or\n"
+			"[fd00::10]:80/sctp. The loaded program itself is asked; nothing comes of "
+			"it.\n"
+			"Without a daemon, on objects from a file and with nearpathd's own "
+			"options:\n\n"
+			"  nearpath explain --state FILE --node-name NAME [OPTION]... FROM TO:PORT",
+		.options = CMD_OPT_STATE | CMD_OPT_DAEMON,
+		.min_words = 2,
+		.max_words = 2,
+		.run = cmd_explain,
+	},
+	{
+		.verb = "status",
+		.summary = "Show how the daemon and its tables are",
+		.run = cmd_status,
+	},
+	{
+		.verb = "watch",
+		.summary = "Print changes as they happen, one a line, until interrupted",
+		.run = cmd_watch,
+	},
+	{
+		.verb = "version",
+		.summary = "Show the version of this command and of the daemon",
+		.run = cmd_version,
+	},
+	{},
+};
+
+const struct cmd_option_info cmd_options[] = {
+	{CMD_OPT_FILE, 'f', "file", "FILE", "read objects from FILE; may be repeated"},
+	{CMD_OPT_NAMESPACE, 'n', "namespace", "NS", "only this namespace"},
+	{CMD_OPT_LIMIT, 0, "limit", "N", "at most N"},
+	{CMD_OPT_STATE, 0, "state", "FILE", "without a daemon: the objects are in FILE"},
+	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
+	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
+	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},
+	{},
+};
