@@ -271,6 +271,7 @@ static int open_tables(struct daemon *d)
 		.max_affinity = o->max_affinity,
 		.snat_port_first = o->snat_port_first,
 		.snat_port_count = o->snat_port_count,
+		.sock = o->sock,
 	};
 	const char *why;
 	int rc = bpffs_make(o->bpffs);
@@ -357,6 +358,17 @@ static int start_network(struct daemon *d)
 	return rc;
 }
 
+/* Processes of the node: after the tables hold the state, or they would find nothing. */
+static int start_sockets(struct daemon *d)
+{
+	int rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
+
+	if (!rc && d->options.sock && sockets_why(d->sockets)[0])
+		daemon_log("connections of the node's own processes are not translated: %s",
+			   sockets_why(d->sockets));
+	return rc;
+}
+
 static int start_server(struct daemon *d)
 {
 	const struct server_options options = {
@@ -414,6 +426,7 @@ static int start_parts(struct daemon *d)
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);
+	rc = rc ?: start_sockets(d);
 	return rc ?: start_server(d);
 }
 
@@ -463,6 +476,7 @@ void daemon_free(struct daemon **daemon)
 	for (i = 0; i < 4; i++)
 		if (d->events[i])
 			event_free(d->events[i]);
+	sockets_free(&d->sockets);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
 	store_free(&d->store);

@@ -16,6 +16,7 @@
 #include "publish.h"
 #include "rpc.h"
 #include "server.h"
+#include "sockets.h"
 #include "store.h"
 #include "tables.h"
 
@@ -33,6 +34,7 @@ struct daemon {
 	struct journal *journal;
 	struct netlink *netlink;
 	struct ifaces *ifaces;
+	struct sockets *sockets;
 	struct server *server;
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
 	char *links;		 /* directory of pinned links */
