@@ -268,6 +268,27 @@ static __always_inline bool is_probe(struct bpf_sock_addr *ctx, const struct np_
 	return connects && ctx->protocol == IPPROTO_UDP && d->reason == NP_REASON_NO_SUCH_PORT;
 }
 
+/* Is the address the backend that connect() was given? */
+static __always_inline bool is_connected_to(struct np_sock *s, const union np_addr *addr,
+					    __be16 port, __u32 family)
+{
+	struct np_peer *p = &s->peer[NP_SOCK_CONNECTED];
+
+	return p->family == family && p->backend_port == port &&
+	       addr_equal(&p->backend, addr, NP_IPV6);
+}
+
+/*
+ * send() on an AF_INET6 socket connected to ::ffff:a.b.c.d: the kernel calls us as if the process
+ * had named its peer, the backend, by sendto() (net/ipv6/udp.c, udpv6_sendmsg()).
+ */
+static __always_inline bool is_plain_send(struct bpf_sock_addr *ctx, struct np_sock *s,
+					  const struct tuple *t, __u32 family)
+{
+	return s && first_peer(ctx) == NP_SOCK_CONNECTED &&
+	       is_connected_to(s, &t->dst, DPORT(t->ports), family);
+}
+
 /* connect() or sendmsg(). */
 static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool six)
 {
@@ -281,9 +302,11 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	t.protocol = ctx->protocol;
 	t.ports = PORTS(0, ctx->user_port);
 	family = addr_get(ctx, &t.dst, six);
+	s = bpf_sk_storage_get(&sock_peers, socket_of(ctx), NULL, 0);
+	if (!connects && is_plain_send(ctx, s, &t, family))
+		return SOCK_GO;
 	bound_get(ctx, &t.src, family);
 	fill_tuple(&t, family);
-	s = bpf_sk_storage_get(&sock_peers, socket_of(ctx), NULL, 0);
 	n = sock_decide(&t, family, &d, connects ? NULL : s, first_peer(ctx));
 	if (d.verdict == NP_VERDICT_PASS || is_probe(ctx, &d, connects))
 		return pass(s, &t, &d, family, connects);
@@ -294,16 +317,6 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	peer_touch(s, peer_at(s, n));
 	addr_set(ctx, &peer_at(s, n)->backend, peer_at(s, n)->backend_port, family, six);
 	return SOCK_GO;
-}
-
-/* Is the address the backend that connect() was given? */
-static __always_inline bool is_connected_to(struct np_sock *s, const union np_addr *addr,
-					    __be16 port, __u32 family)
-{
-	struct np_peer *p = &s->peer[NP_SOCK_CONNECTED];
-
-	return p->family == family && p->backend_port == port &&
-	       addr_equal(&p->backend, addr, NP_IPV6);
 }
 
 /* getpeername(): the address of the backend becomes the frontend's that the process named. */
