@@ -15,7 +15,8 @@
 #endif
 
 struct sockets {
-	int peers_fd; /* borrowed from the tables */
+	int list_fd; /* borrowed from the tables */
+	int peers_fd;
 	char *cgroup; /* NULL: none was found */
 	char why[200];
 };
@@ -82,6 +83,7 @@ int sockets_new(const struct options *options, struct tables *t, const char *lin
 
 	if (!s)
 		return -ENOMEM;
+	s->list_fd = t->list_fd;
 	s->peers_fd = t->map_fd[TABLES_MAP_sock_peers];
 	start(s, options, t, links);
 	*sockets = s;
@@ -112,5 +114,5 @@ json_t *sockets_json(const struct sockets *s)
 
 int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg)
 {
-	return s->peers_fd < 0 ? 0 : sockets_end_udp_by(s->peers_fd, keep, arg);
+	return s->list_fd < 0 ? 0 : sockets_end_udp_by(s->list_fd, s->peers_fd, keep, arg);
 }

@@ -40,7 +40,7 @@ typedef bool (*sockets_keep)(void *arg, uint8_t family, const union np_addr *fro
  */
 int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg);
 
-/* The same by the map `sock_peers`. */
-int sockets_end_udp_by(int peers_fd, sockets_keep keep, void *arg);
+/* The same by the program np_list and the map `sock_peers`. */
+int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg);
 
 #endif

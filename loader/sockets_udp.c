@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ending connected UDP sockets by sock_diag: the kernel tells what the programs keep with each
- * socket (Linux 5.7), and destroys by its number (CONFIG_INET_DIAG_DESTROY). Preferred to a BPF
- * iterator with bpf_sock_destroy(), which needs 6.5 and a program more.
+ * Ending connected UDP sockets: the program np_list tells which were given a backend, sock_diag of
+ * this network namespace which of them still are connected, and destroys them by cookie
+ * (CONFIG_INET_DIAG_DESTROY). bpf_sock_destroy() from an iterator would need Linux 6.5.
  */
 #include "sockets.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
@@ -18,17 +19,76 @@
 
 #define REQUEST_SIZE 256
 #define ANSWER_SIZE  32768 /* no netlink dump comes in larger parts */
-#define PEER_SIZE    sizeof(((struct np_sock *)NULL)->peer[0])
+#define READ_SIZE    (64 * sizeof(struct np_sock_entry))
 
-/* The sockets that a dump found to be ended. */
+/* Sockets as np_list told of them, in order of their cookies. */
+struct list {
+	struct np_sock_entry *entry;
+	size_t count;
+	size_t room;
+};
+
+/* Those of them that are to be ended, as sock_diag names them. */
 struct doomed {
+	const struct list *list;
 	sockets_keep keep;
 	void *arg;
 	struct inet_diag_req_v2 *socket;
 	size_t count;
-	size_t room;
-	int error;
 };
+
+static void free_list(struct list *list)
+{
+	free(list->entry);
+}
+
+static void free_doomed(struct doomed *doomed)
+{
+	free(doomed->socket);
+}
+
+static int by_cookie(const void *a, const void *b)
+{
+	const struct np_sock_entry *left = a, *right = b;
+
+	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
+}
+
+static int open_iterator(int list_fd, int peers_fd)
+{
+	union bpf_iter_link_info info = {.map.map_fd = (uint32_t)peers_fd};
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &info, .iter_info_len = sizeof(info));
+	_cleanup_close_ int link = bpf_link_create(list_fd, 0, BPF_TRACE_ITER, &opts);
+
+	return link < 0 ? link : bpf_iter_create(link);
+}
+
+static int read_list(int list_fd, int peers_fd, struct list *list)
+{
+	_cleanup_close_ int fd = open_iterator(list_fd, peers_fd);
+	size_t used = 0;
+	ssize_t got;
+	void *larger;
+
+	if (fd < 0)
+		return fd;
+	do {
+		if (list->room - used < READ_SIZE) {
+			list->room = 2 * list->room + READ_SIZE;
+			larger = realloc(list->entry, list->room);
+			if (!larger)
+				return -ENOMEM;
+			list->entry = larger;
+		}
+		got = read(fd, (char *)list->entry + used, list->room - used);
+		if (got < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		used += got > 0 ? (size_t)got : 0;
+	} while (got);
+	list->count = used / sizeof(*list->entry);
+	qsort(list->entry, list->count, sizeof(*list->entry), by_cookie);
+	return 0;
+}
 
 static void close_socket(struct mnl_socket **nl)
 {
@@ -90,67 +150,30 @@ static bool is_connected_to(const struct inet_diag_msg *m, const struct np_peer 
 	return !dst[0] && !dst[1] && dst[2] == htonl(0xFFFF) && dst[3] == peer->backend.v4;
 }
 
-static int doom(struct doomed *d, const struct inet_diag_msg *m)
-{
-	struct inet_diag_req_v2 *larger;
-
-	if (d->count == d->room) {
-		d->room = d->room ? 2 * d->room : 64;
-		larger = reallocarray(d->socket, d->room, sizeof(*larger));
-		if (!larger)
-			return -ENOMEM;
-		d->socket = larger;
-	}
-	d->socket[d->count++] = (struct inet_diag_req_v2){
-		.sdiag_family = m->idiag_family,
-		.sdiag_protocol = IPPROTO_UDP,
-		.idiag_states = ~0U,
-		.id = m->id,
-	};
-	return 0;
-}
-
-/* What the programs keep with the socket; NULL: nothing. */
-static const void *stored(const struct nlmsghdr *message)
-{
-	const struct nlattr *all, *storage, *part;
-
-	mnl_attr_for_each(all, message, sizeof(struct inet_diag_msg))
-	{
-		if (mnl_attr_get_type(all) != INET_DIAG_SK_BPF_STORAGES)
-			continue;
-		mnl_attr_for_each_nested(storage, all)
-		{
-			mnl_attr_for_each_nested(part, storage)
-			{
-				if (mnl_attr_get_type(part) == SK_DIAG_BPF_STORAGE_MAP_VALUE &&
-				    mnl_attr_get_payload_len(part) >= sizeof(struct np_sock))
-					return mnl_attr_get_payload(part);
-			}
-		}
-	}
-	return NULL;
-}
-
 static int look_at(const struct nlmsghdr *message, void *arg)
 {
 	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(message);
-	const void *value = stored(message);
-	struct np_peer peer;
+	const struct np_sock_entry key = {
+		.cookie = m->id.idiag_cookie[0] | (uint64_t)m->id.idiag_cookie[1] << 32,
+	};
 	struct doomed *d = arg;
+	const struct np_sock_entry *e =
+		bsearch(&key, d->list->entry, d->list->count, sizeof(key), by_cookie);
 
-	if (!value || d->error)
-		return MNL_CB_OK;
-	/* Attributes are aligned to 4 bytes only. */
-	memcpy(&peer, (const char *)value + NP_SOCK_CONNECTED * PEER_SIZE, sizeof(peer));
-	if (is_connected_to(m, &peer) &&
-	    !d->keep(d->arg, peer.family, &peer.frontend, peer.frontend_port, &peer.backend,
-		     peer.backend_port))
-		d->error = doom(d, m);
+	/* A socket may be told of twice while it moves. */
+	if (e && d->count < d->list->count && is_connected_to(m, &e->peer) &&
+	    !d->keep(d->arg, e->peer.family, &e->peer.frontend, e->peer.frontend_port,
+		     &e->peer.backend, e->peer.backend_port))
+		d->socket[d->count++] = (struct inet_diag_req_v2){
+			.sdiag_family = m->idiag_family,
+			.sdiag_protocol = IPPROTO_UDP,
+			.idiag_states = ~0U,
+			.id = m->id,
+		};
 	return MNL_CB_OK;
 }
 
-static int look_at_all(struct doomed *d, uint8_t family, int peers_fd)
+static int look_at_all(struct doomed *d, uint8_t family)
 {
 	const struct inet_diag_req_v2 wanted = {
 		.sdiag_family = family,
@@ -158,12 +181,8 @@ static int look_at_all(struct doomed *d, uint8_t family, int peers_fd)
 		.idiag_states = 1U << TCP_ESTABLISHED,
 	};
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
-	struct nlmsghdr *request = put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted);
-	struct nlattr *maps = mnl_attr_nest_start(request, INET_DIAG_REQ_SK_BPF_STORAGES);
 
-	mnl_attr_put_u32(request, SK_DIAG_BPF_STORAGE_REQ_MAP_FD, (uint32_t)peers_fd);
-	mnl_attr_nest_end(request, maps);
-	return talk(request, look_at, d) ?: d->error;
+	return talk(put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted), look_at, d);
 }
 
 static int end_all(const struct doomed *d)
@@ -181,12 +200,17 @@ static int end_all(const struct doomed *d)
 	return ended;
 }
 
-int sockets_end_udp_by(int peers_fd, sockets_keep keep, void *arg)
+int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg)
 {
-	struct doomed d = {.keep = keep, .arg = arg};
-	int rc = look_at_all(&d, AF_INET, peers_fd) ?: look_at_all(&d, AF_INET6, peers_fd);
+	_cleanup_(free_list) struct list list = {};
+	_cleanup_(free_doomed) struct doomed d = {.list = &list, .keep = keep, .arg = arg};
+	int rc = read_list(list_fd, peers_fd, &list);
 
-	rc = rc ?: end_all(&d);
-	free(d.socket);
-	return rc;
+	if (rc || !list.count)
+		return rc;
+	d.socket = calloc(list.count, sizeof(*d.socket));
+	if (!d.socket)
+		return -ENOMEM;
+	rc = look_at_all(&d, AF_INET) ?: look_at_all(&d, AF_INET6);
+	return rc ?: end_all(&d);
 }

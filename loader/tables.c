@@ -478,6 +478,7 @@ static int load_sock(struct tables *t, const struct tables_options *o,
 #define X(name, hook) t->sock_fd[TABLES_SOCK_##name] = bpf_program__fd(t->sock->progs.np_##name);
 	TABLES_SOCK_LIST(X)
 #undef X
+	t->list_fd = bpf_program__fd(t->sock->progs.np_list);
 	return 0;
 }
 
@@ -521,6 +522,7 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 		t->fd[i] = -1;
 	memset(t->map_fd, -1, sizeof(t->map_fd));
 	memset(t->sock_fd, -1, sizeof(t->sock_fd));
+	t->list_fd = -1;
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
 	rc = open_tables(t, options->bpffs);

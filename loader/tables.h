@@ -110,6 +110,7 @@ struct tables {
 	struct sock_bpf *sock;
 	int ingress_fd, egress_fd, xdp_fd; /* the programs */
 	int sock_fd[TABLES_SOCKS];	   /* -1: not asked for, or refused by the kernel: */
+	int list_fd;			   /* of np_list; the same */
 	int sock_error;			   /* why, -errno */
 };
 

@@ -18,7 +18,8 @@ struct np_peer {
 	__be16 frontend_port;
 	__be16 backend_port;
 	__u8 family; /* NP_IPV4 or NP_IPV6; 0: empty. NP_IPV4 too for ::ffff:a.b.c.d */
-	__u8 pad[3];
+	__u8 protocol;
+	__u8 pad[2];
 	__u32 number; /* of the backend */
 	__u32 seen;   /* jiffies, low 32 bits, of the last datagram either way */
 	__u32 turn;   /* np_sock.turn at the last datagram sent */
@@ -36,5 +37,13 @@ struct np_sock {
 	__u32 pad;
 };
 NP_STATIC_ASSERT(sizeof(struct np_sock) == 424);
+
+/* What the program np_list tells of a UDP socket that was connected to a frontend. */
+struct np_sock_entry {
+	__u64 cookie; /* the socket's, as in sock_diag */
+	struct np_peer peer;
+	__u32 pad;
+};
+NP_STATIC_ASSERT(sizeof(struct np_sock_entry) == 64);
 
 #endif

@@ -141,6 +141,7 @@ static __always_inline void peer_begin(struct np_sock *s, struct np_peer *p, con
 	p->frontend_port = DPORT(t->ports);
 	p->backend_port = backend->port;
 	p->family = family;
+	p->protocol = t->protocol;
 	p->number = number;
 	peer_touch(s, p);
 }

@@ -15,6 +15,7 @@
 
 #include "../datapath/decide.h"
 #include "../datapath/note.h"
+#include "list.h"
 #include "peers.h"
 
 #define SOCK_STOP 0 /* -EPERM, or what bpf_set_retval() said */

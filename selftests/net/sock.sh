@@ -30,12 +30,16 @@ ips() {
 	fi
 }
 
+node_port() {
+	echo $((30000 + NUMBER[$1]))
+}
+
 # service NAME PROTOCOL SPEC POD...
 service() {
 	local name=$1 protocol=$2 spec=$3
 	shift 3
 	world_service "$name-${protocol,,}" sock "$(ips "$name" "$protocol")" 80 \
-		"$((30000 + NUMBER[$name]))" "$protocol" "$spec"
+		"$(node_port "$name")" "$protocol" "$spec"
 	WORLD_PROTOCOL=$protocol world_slice "$name-${protocol,,}" sock "$WORLD_PORT" "$@"
 }
 
@@ -49,7 +53,7 @@ balancer() {
 		"clusterIPs":["$(ips balancer "$protocol" | sed 's/,/","/')"],
 		"ipFamilies":["IPv4","IPv6"],"externalIPs":["192.0.2.10","2001:db8::10"],
 		"ports":[{"name":"main","protocol":"$protocol","port":80,
-		"nodePort":$((30000 + NUMBER[balancer]))}]},
+		"nodePort":$(node_port balancer)}]},
 		"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.20"},{"ip":"2001:db8::20"}]}}}
 	END
 	WORLD_PROTOCOL=$protocol world_slice "balancer-${protocol,,}" sock "$WORLD_PORT" server-b
@@ -263,8 +267,8 @@ datagrams() {
 		"server-b from $(node_towards 4 server-b) by 10.96.1.2:80" c sendto s 10.96.1.2 80
 	check_equal "UDP: the first conversation goes on" "$server" "$(many s 10.96.1.4 80 5)"
 	server=${server%% *}
-	other=server-a
-	[[ $server == server-b ]] || other=server-b
+	other="server-a"
+	[[ $server == server-b ]] || other="server-b"
 	WORLD_HINTS=off service spread UDP '' "$other"
 	world_apply node-a
 	check_equal "UDP: it ends when its endpoint is gone" "$other by 10.96.1.4:80" \
