@@ -126,7 +126,8 @@ static __always_inline bool affinity_find(const struct np_service *service,
 	struct np_affinity_key key = {.client = t->src, .service = service->id, .family = family};
 	struct np_affinity *last = bpf_map_lookup_elem(&affinity, &key);
 
-	if (!last || bpf_jiffies64() - last->seen > service->affinity ||
+	/* Signed: another CPU may have stored a tick that this one has not read yet. */
+	if (!last || (__s64)(bpf_jiffies64() - last->seen) > service->affinity ||
 	    !policy_has(policy, last->backend, &last->addr, last->port))
 		return false;
 	*number = last->backend;
@@ -159,10 +160,12 @@ static __always_inline bool backend_draw(const struct np_policy *policy, __u32 *
 static __always_inline void decide_address(const struct tuple *t, __u32 flags, __u32 family,
 					   struct np_decision *d)
 {
+	if (flags & NP_SERVICE_HOST_ADDRESS) /* it answers itself, as a node-local DNS cache does */
+		return;
 	if (flags & NP_SERVICE_CLUSTER_IP) {
 		d->verdict = NP_VERDICT_REJECT;
 		d->reason = NP_REASON_NO_SUCH_PORT;
-	} else if (!(flags & NP_SERVICE_HOST_ADDRESS) && in_service_cidr(&t->dst, family)) {
+	} else if (in_service_cidr(&t->dst, family)) {
 		d->verdict = NP_VERDICT_DROP;
 		d->reason = NP_REASON_NO_SUCH_SERVICE;
 	}

@@ -47,6 +47,7 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 {
 	int rc = node_publish(&d->node, d->publisher, namespace, name);
 
+	monitor_published(d->monitor, namespace, name, rc);
 	if (!rc)
 		return;
 	daemon_log("Service \"%s/%s\" could not be published whole: %s%s", namespace, name,
@@ -68,8 +69,10 @@ static int publish_one(const struct kube_object *object, void *arg)
 
 void daemon_publish_all(struct daemon *d)
 {
+	monitor_begin(d->monitor);
 	d->planned = node_mark(&d->node);
 	store_each(d->store, publish_one, d);
+	monitor_end(d->monitor);
 }
 
 /* Where the node says nothing of itself, the kernel's choice of source towards far away does. */
@@ -125,6 +128,7 @@ static void on_addr(const struct netlink_addr *addr, void *arg)
 
 	if (publish_address(d->publisher, addr->family, &addr->addr, flags))
 		daemon_log("no room for an address of this host; see --max-services");
+	monitor_address(d->monitor, addr->family, &addr->addr);
 	later(d);
 }
 
@@ -150,6 +154,7 @@ static void look_again(struct daemon *d)
 	d->resync = false;
 	ifaces_resync_begin(d->ifaces);
 	publish_addresses_begin(d->publisher);
+	monitor_addresses_begin(d->monitor);
 	rc = netlink_dump(d->netlink);
 	if (rc) {
 		daemon_log("cannot read the kernel's links and addresses: %s", strerror(-rc));
@@ -158,6 +163,7 @@ static void look_again(struct daemon *d)
 		ifaces_resync_end(d->ifaces);
 		publish_addresses_end(d->publisher);
 	}
+	monitor_addresses_end(d->monitor, rc);
 	later(d);
 }
 
@@ -188,6 +194,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 	daemon_node_changed(d);
 	ifaces_routes(d->ifaces);
 	publish_sources(d->publisher);
+	monitor_settle(d->monitor);
 }
 
 static void on_netlink(evutil_socket_t fd, short what, void *arg)
@@ -423,6 +430,7 @@ static int start_parts(struct daemon *d)
 	rc = publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: store_new(&d->store);
 	d->node = (struct node){.options = &d->options, .store = d->store};
+	rc = rc ?: monitor_new(d, &d->monitor);
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);
@@ -447,6 +455,7 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	rc = start_parts(d);
 	if (rc)
 		return rc;
+	monitor_start(d->monitor);
 	daemon_log("ready: node \"%s\", %zu services, tables %s, socket \"%s\"",
 		   d->options.node_name, store_count(d->store, KUBE_SERVICE),
 		   d->tables->adopted ? "adopted" : "new", d->options.socket);
@@ -473,6 +482,7 @@ void daemon_free(struct daemon **daemon)
 	if (!d)
 		return;
 	server_free(&d->server);
+	monitor_free(&d->monitor);
 	for (i = 0; i < 4; i++)
 		if (d->events[i])
 			event_free(d->events[i]);

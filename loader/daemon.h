@@ -10,6 +10,7 @@
 
 #include "ifaces.h"
 #include "journal.h"
+#include "monitor.h"
 #include "netlink.h"
 #include "node.h"
 #include "options.h"
@@ -36,6 +37,7 @@ struct daemon {
 	struct ifaces *ifaces;
 	struct sockets *sockets;
 	struct server *server;
+	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
 	char *links;		 /* directory of pinned links */
 	char *switches;		 /* file of switches set by hand */

@@ -4,6 +4,7 @@
  * the endpoints are used is decided in endpoints.c.
  */
 #include "kube_parts.h"
+#include "rfc3339.h"
 #include "util.h"
 
 #include <errno.h>
@@ -147,7 +148,10 @@ static int read_endpoints(const struct field *root, struct kube_slice *slice)
 	return err;
 }
 
-/* An entry without a number means "all ports", which kube-proxy ignores. */
+/*
+ * kube-proxy ignores an entry without a number, which means "all ports", and one without a name:
+ * the API server never gives one, its name for a port that has none is "".
+ */
 static int read_port(const struct field *item, struct kube_slice *slice)
 {
 	struct kube_port *port = &slice->port[slice->ports];
@@ -156,6 +160,7 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 	const char *name = NULL;
 	int err;
 
+	*port = (struct kube_port){}; /* where an ignored one may have been read to */
 	err = field_object(item);
 	if (!err)
 		err = kube_read_port(&number, 0, &port->port);
@@ -163,8 +168,12 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 		err = kube_read_protocol(item, &port->protocol);
 	if (!err)
 		err = kube_read_name(&name_field, KUBE_MAX_PORT_NAME, &name);
-	if (err || !port->port)
+	if (err)
 		return err;
+	if (!port->port || !name_field.value) {
+		slice->ports_ignored++;
+		return 0;
+	}
 	err = kube_copy(name ? name : "", &port->name);
 	slice->ports += !err;
 	return err;
@@ -205,6 +214,17 @@ static int read_address_type(const struct field *root, struct kube_slice *slice)
 	return 0;
 }
 
+/* For a metric only: what is not a time is no reason to refuse the object. */
+static void read_trigger(const struct field *metadata, struct kube_slice *slice)
+{
+	struct field annotations = field_member(metadata, "annotations");
+	const char *text = json_string_value(json_object_get(
+		annotations.value, "endpoints.kubernetes.io/last-change-trigger-time"));
+
+	if (text && rfc3339_parse(text, &slice->triggered))
+		slice->triggered = (struct timespec){};
+}
+
 int kube_slice_read(const struct field *root, struct kube_object *object)
 {
 	struct kube_slice *slice = &object->slice;
@@ -215,6 +235,7 @@ int kube_slice_read(const struct field *root, struct kube_object *object)
 	err = kube_read_labels(root, &metadata, &labels);
 	if (err)
 		return err;
+	read_trigger(&metadata, slice);
 	headless = field_member(&labels, "service.kubernetes.io/headless");
 	slice->skip = headless.value != NULL;
 	service_field = field_member(&labels, "kubernetes.io/service-name");

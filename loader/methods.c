@@ -14,9 +14,21 @@
 struct reading {
 	struct store_change *change;
 	struct kube_error error;
+	json_t *warnings;
 	bool remove;
 	size_t count;
 };
+
+/* What kube-proxy leaves out of an object without refusing it is told. */
+static void warn(struct reading *r, const struct kube_object *object)
+{
+	if (object->kind == KUBE_SLICE && object->slice.ports_ignored)
+		json_array_append_new(
+			r->warnings,
+			json_sprintf("EndpointSlice \"%s/%s\": ports without a name or a number "
+				     "are ignored",
+				     object->slice.namespace, object->slice.name));
+}
 
 static int read_object(json_t *json, void *arg)
 {
@@ -31,6 +43,8 @@ static int read_object(json_t *json, void *arg)
 		return rc ?: store_change_remove(r->change, key);
 	}
 	rc = kube_parse(json, &object, &r->error);
+	if (!rc)
+		warn(r, object);
 	rc = rc ?: store_change_put(r->change, &object);
 	kube_free(&object);
 	return rc;
@@ -74,6 +88,7 @@ static void object_changed(const char *key, const char *event, void *arg)
 {
 	struct daemon *d = arg;
 
+	monitor_object(d->monitor, key, event);
 	if (!d->replaying)
 		server_notify(d->server, "event",
 			      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision,
@@ -132,7 +147,8 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	};
 	_cleanup_(store_change_free) struct store_change *change = NULL;
 	bool replace = !strcmp(method, "replace");
-	struct reading r = {.remove = !strcmp(method, "delete")};
+	json_auto_t *warnings = json_array();
+	struct reading r = {.remove = !strcmp(method, "delete"), .warnings = warnings};
 	json_t *objects = json_object_get(params, "objects");
 	struct store_result done;
 	int rc;
@@ -153,12 +169,15 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 		return rc;
 	d->revision++;
 	json_array_clear(d->warnings);
+	json_array_extend(d->warnings, warnings);
+	monitor_begin(d->monitor);
 	rc = store_commit(d->store, &change, &visitor, &done);
+	if (!rc && replace && !d->replaying)
+		publish_sweep(d->publisher);
+	d->synced |= !rc;
+	monitor_end(d->monitor);
 	if (rc)
 		return rc;
-	if (replace && !d->replaying)
-		publish_sweep(d->publisher);
-	d->synced = true;
 	if (!d->replaying)
 		daemon_end_udp(d, replace);
 	if (!d->replaying && (done.applied || done.removed || replace))
