@@ -28,7 +28,8 @@ static __always_inline __u32 jiffies32(void)
 /* As conntrack has it: a conversation ends when nothing was said for long. */
 static __always_inline bool peer_is_fresh(const struct np_peer *p)
 {
-	return jiffies32() - p->seen <= np.flow_timeout[NP_FLOW_UDP_OPEN];
+	/* Signed: another CPU may have stored a tick that this one has not read yet. */
+	return (__s32)(jiffies32() - p->seen) <= (__s32)np.flow_timeout[NP_FLOW_UDP_OPEN];
 }
 
 /* Bounded for the verifier; n is below NP_SOCK_PEERS. */
