@@ -29,7 +29,7 @@ TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftest
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
-SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h
+SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -50,7 +50,7 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
 	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libcmocka-dev pkg-config iproute2 \
-	iptables nftables ethtool procps python3 util-linux jq kmod
+	iptables nftables ethtool procps python3 util-linux jq kmod curl
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -84,6 +84,9 @@ $(BUILD)/tc.stripped.o: $(BUILD)/tc/tc.bpf.o
 	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
 
 $(BUILD)/xdp.stripped.o: $(BUILD)/xdp/xdp.bpf.o
+	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
+
+$(BUILD)/sock.stripped.o: $(BUILD)/sock/sock.bpf.o
 	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
 
 $(BUILD)/%.o: %.c | $(SKELS)

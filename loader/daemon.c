@@ -47,6 +47,7 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 {
 	int rc = node_publish(&d->node, d->publisher, namespace, name);
 
+	monitor_published(d->monitor, namespace, name, rc);
 	if (!rc)
 		return;
 	daemon_log("Service \"%s/%s\" could not be published whole: %s%s", namespace, name,
@@ -68,8 +69,10 @@ static int publish_one(const struct kube_object *object, void *arg)
 
 void daemon_publish_all(struct daemon *d)
 {
+	monitor_begin(d->monitor);
 	d->planned = node_mark(&d->node);
 	store_each(d->store, publish_one, d);
+	monitor_end(d->monitor);
 }
 
 /* Where the node says nothing of itself, the kernel's choice of source towards far away does. */
@@ -125,6 +128,7 @@ static void on_addr(const struct netlink_addr *addr, void *arg)
 
 	if (publish_address(d->publisher, addr->family, &addr->addr, flags))
 		daemon_log("no room for an address of this host; see --max-services");
+	monitor_address(d->monitor, addr->family, &addr->addr);
 	later(d);
 }
 
@@ -150,6 +154,7 @@ static void look_again(struct daemon *d)
 	d->resync = false;
 	ifaces_resync_begin(d->ifaces);
 	publish_addresses_begin(d->publisher);
+	monitor_addresses_begin(d->monitor);
 	rc = netlink_dump(d->netlink);
 	if (rc) {
 		daemon_log("cannot read the kernel's links and addresses: %s", strerror(-rc));
@@ -158,6 +163,7 @@ static void look_again(struct daemon *d)
 		ifaces_resync_end(d->ifaces);
 		publish_addresses_end(d->publisher);
 	}
+	monitor_addresses_end(d->monitor, rc);
 	later(d);
 }
 
@@ -188,6 +194,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 	daemon_node_changed(d);
 	ifaces_routes(d->ifaces);
 	publish_sources(d->publisher);
+	monitor_settle(d->monitor);
 }
 
 static void on_netlink(evutil_socket_t fd, short what, void *arg)
@@ -202,10 +209,23 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(((struct daemon *)arg)->base);
 }
 
+bool daemon_has_sock(const struct daemon *d)
+{
+	return d->options.sock && !sockets_why(d->sockets)[0];
+}
+
 static bool udp_stays(const struct flow_ends *e, void *arg)
 {
 	return publish_udp_serves(((struct daemon *)arg)->publisher, e->family, e->frontend,
 				  e->frontend_port, e->backend, e->backend_port);
+}
+
+static bool socket_stays(void *arg, uint8_t family, const union np_addr *frontend,
+			 __be16 frontend_port, const union np_addr *backend, __be16 backend_port)
+{
+	const struct flow_ends ends = {family, frontend, backend, frontend_port, backend_port};
+
+	return udp_stays(&ends, arg);
 }
 
 /*
@@ -215,17 +235,16 @@ static bool udp_stays(const struct flow_ends *e, void *arg)
 void daemon_end_udp(struct daemon *d, bool whole)
 {
 	bool lost = publish_udp_lost(d->publisher);
+	int rc;
 
 	if (!lost && (d->swept || !whole))
 		return;
 	d->swept |= whole;
-	flows_end_udp(d->tables, udp_stays, d);
-}
-
-bool daemon_has_sock(const struct daemon *d)
-{
-	(void)d;
-	return false;
+	flows_mark_udp(d->tables, udp_stays, d);
+	rc = daemon_has_sock(d) ? sockets_end_udp(d->sockets, socket_stays, d) : 0;
+	if (rc < 0)
+		daemon_log("cannot end UDP sockets connected to endpoints that are gone: %s",
+			   strerror(-rc));
 }
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
@@ -271,6 +290,7 @@ static int open_tables(struct daemon *d)
 		.max_affinity = o->max_affinity,
 		.snat_port_first = o->snat_port_first,
 		.snat_port_count = o->snat_port_count,
+		.sock = o->sock,
 	};
 	const char *why;
 	int rc = bpffs_make(o->bpffs);
@@ -357,6 +377,17 @@ static int start_network(struct daemon *d)
 	return rc;
 }
 
+/* Processes of the node: after the tables hold the state, or they would find nothing. */
+static int start_sockets(struct daemon *d)
+{
+	int rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
+
+	if (!rc && d->options.sock && sockets_why(d->sockets)[0])
+		daemon_log("connections of the node's own processes are not translated: %s",
+			   sockets_why(d->sockets));
+	return rc;
+}
+
 static int start_server(struct daemon *d)
 {
 	const struct server_options options = {
@@ -411,9 +442,11 @@ static int start_parts(struct daemon *d)
 	rc = publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: store_new(&d->store);
 	d->node = (struct node){.options = &d->options, .store = d->store};
+	rc = rc ?: monitor_new(d, &d->monitor);
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);
+	rc = rc ?: start_sockets(d);
 	return rc ?: start_server(d);
 }
 
@@ -434,6 +467,7 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	rc = start_parts(d);
 	if (rc)
 		return rc;
+	monitor_start(d->monitor);
 	daemon_log("ready: node \"%s\", %zu services, tables %s, socket \"%s\"",
 		   d->options.node_name, store_count(d->store, KUBE_SERVICE),
 		   d->tables->adopted ? "adopted" : "new", d->options.socket);
@@ -460,9 +494,11 @@ void daemon_free(struct daemon **daemon)
 	if (!d)
 		return;
 	server_free(&d->server);
+	monitor_free(&d->monitor);
 	for (i = 0; i < 4; i++)
 		if (d->events[i])
 			event_free(d->events[i]);
+	sockets_free(&d->sockets);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
 	store_free(&d->store);

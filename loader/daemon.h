@@ -10,12 +10,14 @@
 
 #include "ifaces.h"
 #include "journal.h"
+#include "monitor.h"
 #include "netlink.h"
 #include "node.h"
 #include "options.h"
 #include "publish.h"
 #include "rpc.h"
 #include "server.h"
+#include "sockets.h"
 #include "store.h"
 #include "tables.h"
 
@@ -33,7 +35,9 @@ struct daemon {
 	struct journal *journal;
 	struct netlink *netlink;
 	struct ifaces *ifaces;
+	struct sockets *sockets;
 	struct server *server;
+	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
 	char *links;		 /* directory of pinned links */
 	char *switches;		 /* file of switches set by hand */

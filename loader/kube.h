@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cidr.h"
 
@@ -84,6 +85,8 @@ struct kube_slice {
 	struct kube_port *port; /* entries without a name or a number are left out, and counted */
 	size_t ports;
 	size_t ports_ignored;
+	/* Annotation endpoints.kubernetes.io/last-change-trigger-time; zero: none that is a time */
+	struct timespec triggered;
 };
 
 struct kube_node {

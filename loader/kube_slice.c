@@ -4,6 +4,7 @@
  * the endpoints are used is decided in endpoints.c.
  */
 #include "kube_parts.h"
+#include "rfc3339.h"
 #include "util.h"
 
 #include <errno.h>
@@ -159,6 +160,7 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 	const char *name = NULL;
 	int err;
 
+	*port = (struct kube_port){}; /* where an ignored one may have been read to */
 	err = field_object(item);
 	if (!err)
 		err = kube_read_port(&number, 0, &port->port);
@@ -212,6 +214,17 @@ static int read_address_type(const struct field *root, struct kube_slice *slice)
 	return 0;
 }
 
+/* For a metric only: what is not a time is no reason to refuse the object. */
+static void read_trigger(const struct field *metadata, struct kube_slice *slice)
+{
+	struct field annotations = field_member(metadata, "annotations");
+	const char *text = json_string_value(json_object_get(
+		annotations.value, "endpoints.kubernetes.io/last-change-trigger-time"));
+
+	if (text && rfc3339_parse(text, &slice->triggered))
+		slice->triggered = (struct timespec){};
+}
+
 int kube_slice_read(const struct field *root, struct kube_object *object)
 {
 	struct kube_slice *slice = &object->slice;
@@ -222,6 +235,7 @@ int kube_slice_read(const struct field *root, struct kube_object *object)
 	err = kube_read_labels(root, &metadata, &labels);
 	if (err)
 		return err;
+	read_trigger(&metadata, slice);
 	headless = field_member(&labels, "service.kubernetes.io/headless");
 	slice->skip = headless.value != NULL;
 	service_field = field_member(&labels, "kubernetes.io/service-name");

@@ -88,6 +88,7 @@ static void object_changed(const char *key, const char *event, void *arg)
 {
 	struct daemon *d = arg;
 
+	monitor_object(d->monitor, key, event);
 	if (!d->replaying)
 		server_notify(d->server, "event",
 			      json_pack("{s:I,s:s,s:s}", "revision", (json_int_t)d->revision,
@@ -169,12 +170,14 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	d->revision++;
 	json_array_clear(d->warnings);
 	json_array_extend(d->warnings, warnings);
+	monitor_begin(d->monitor);
 	rc = store_commit(d->store, &change, &visitor, &done);
+	if (!rc && replace && !d->replaying)
+		publish_sweep(d->publisher);
+	d->synced |= !rc;
+	monitor_end(d->monitor);
 	if (rc)
 		return rc;
-	if (replace && !d->replaying)
-		publish_sweep(d->publisher);
-	d->synced = true;
 	if (!d->replaying)
 		daemon_end_udp(d, replace);
 	if (!d->replaying && (done.applied || done.removed || replace))

@@ -514,6 +514,13 @@ const struct kube_node *store_node(const struct store *store, const char *name)
 	return entry ? &entry->object->node : NULL;
 }
 
+const struct kube_slice *store_slice(const struct store *store, const char *key)
+{
+	const struct entry *entry = find_entry(store, key);
+
+	return entry && entry->object->kind == KUBE_SLICE ? &entry->object->slice : NULL;
+}
+
 int store_slices(const struct store *store, const char *namespace, const char *service,
 		 struct kube_slice ***slices, size_t *count)
 {

@@ -54,6 +54,7 @@ int store_commit(struct store *store, struct store_change **change,
 const struct kube_service *store_service(const struct store *store, const char *namespace,
 					 const char *name);
 const struct kube_node *store_node(const struct store *store, const char *name);
+const struct kube_slice *store_slice(const struct store *store, const char *key);
 
 /* The slices of one service; *slices to be freed by free(), what it points to is borrowed. */
 int store_slices(const struct store *store, const char *namespace, const char *service,

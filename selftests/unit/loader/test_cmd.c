@@ -358,6 +358,8 @@ static void delete_sends_names_only(void **state)
 		       "\"name\":\"web-1\"}}]");
 	expect_deleted("delete -o json node a",
 		       "[{\"kind\":\"Node\",\"metadata\":{\"name\":\"a\"}}]");
+	expect_deleted("delete -o json servicecidr kubernetes",
+		       "[{\"kind\":\"ServiceCIDR\",\"metadata\":{\"name\":\"kubernetes\"}}]");
 	file_put(
 		"{\"kind\":\"ServiceList\",\"items\":[{\"metadata\":{\"name\":\"x\",\"labels\":{}},"
 		"\"spec\":{}}]}{\"kind\":\"Node\",\"metadata\":{\"name\":\"n\"}}");
@@ -375,8 +377,9 @@ static void delete_of_nothing_in_particular_is_refused(void **state)
 	expect_usage("delete", "what to delete is missing");
 	expect_usage("delete service", "what to delete is missing");
 	expect_usage("delete servic x", "(did you mean \"service\"?)");
-	expect_usage("delete pod x", "it is service, endpointslice or node");
+	expect_usage("delete pod x", "it is service, endpointslice, node or servicecidr");
 	expect_usage("delete node a/b", "a node has no namespace");
+	expect_usage("delete servicecidr a -n b", "a ServiceCIDR has no namespace");
 	expect_usage("delete service /x", "is not [NAMESPACE/]NAME");
 	expect_usage("delete service x/", "is not [NAMESPACE/]NAME");
 	expect_usage("delete service x -f y", "not both");
