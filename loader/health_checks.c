@@ -84,6 +84,20 @@ static bool is_local(const struct health_checks *c, const struct kube_endpoint *
 	return e->node_name && !strcmp(e->node_name, c->options.node->options->node_name);
 }
 
+/* Of one address in several slices, an entry that is not terminating wins. */
+static bool is_outranked(const struct kube_endpoint *e, uint8_t family,
+			 struct kube_slice *const *slices, size_t nslices)
+{
+	for (size_t i = 0; e->terminating && i < nslices; i++) {
+		const struct kube_slice *s = slices[i];
+
+		for (size_t j = 0; s->family == family && j < s->endpoints; j++)
+			if (!s->endpoint[j].terminating && same(&s->endpoint[j].addr, &e->addr))
+				return true;
+	}
+	return false;
+}
+
 /* How many addresses the family's slices have ready here. Ports do not matter: it is a Service's.
  */
 static int count_ready(const struct health_checks *c, uint8_t family,
@@ -102,9 +116,12 @@ static int count_ready(const struct health_checks *c, uint8_t family,
 
 		if (s->skip || s->family != family || !s->ports)
 			continue;
-		for (size_t j = 0; j < s->endpoints; j++)
-			if (s->endpoint[j].ready && is_local(c, &s->endpoint[j]))
-				list[count++] = s->endpoint[j].addr;
+		for (size_t j = 0; j < s->endpoints; j++) {
+			const struct kube_endpoint *e = &s->endpoint[j];
+
+			if (e->ready && is_local(c, e) && !is_outranked(e, family, slices, nslices))
+				list[count++] = e->addr;
+		}
 	}
 	*ready = count_distinct(list, count);
 	return 0;

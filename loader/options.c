@@ -14,6 +14,7 @@
 #include "options_parts.h"
 #include "rpc.h"
 #include "util.h"
+#include "words.h"
 
 #ifndef NEARPATH_VERSION
 #define NEARPATH_VERSION "0.1"
@@ -104,34 +105,12 @@ static void print_help(void)
 	       "stderr.\n");
 }
 
-/* How many characters to insert, remove or change. */
-static size_t distance(const char *from, const char *to)
-{
-	size_t row[NAMES_MAX], length = strlen(to), i, n, diagonal, change;
-
-	if (length >= ARRAY_SIZE(row))
-		return SIZE_MAX;
-	for (n = 0; n <= length; n++)
-		row[n] = n;
-	for (i = 0; from[i]; i++) {
-		diagonal = row[0];
-		row[0] = i + 1;
-		for (n = 1; n <= length; n++) {
-			change = diagonal + (from[i] != to[n - 1]);
-			diagonal = row[n];
-			row[n] = row[n] < row[n - 1] ? row[n] + 1 : row[n - 1] + 1;
-			row[n] = change < row[n] ? change : row[n];
-		}
-	}
-	return row[length];
-}
-
 const char *option_nearest(const char *word, const char *const *names, size_t count)
 {
 	const char *nearest = "";
 
 	for (size_t i = 0; i < count; i++)
-		if (!*nearest || distance(word, names[i]) < distance(word, nearest))
+		if (!*nearest || edit_distance(word, names[i]) < edit_distance(word, nearest))
 			nearest = names[i];
 	return nearest;
 }

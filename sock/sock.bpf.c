@@ -221,8 +221,24 @@ __noinline int sock_begin(struct bpf_sock_addr *ctx, struct tuple *t, struct np_
 	return 0;
 }
 
-static __always_inline int refuse(const struct np_decision *d)
+/*
+ * Silence is for a TCP client to wait for: its SYN is dropped on its way out (tc.bpf.c), as
+ * kube-proxy's rules do. What does not leave the host cannot be met there, and a datagram that is
+ * dropped is -EPERM to its sender with kube-proxy too.
+ */
+static __always_inline bool is_silence(struct bpf_sock_addr *ctx, const struct np_decision *d,
+				       struct tuple *t, __u32 family)
 {
+	return d->verdict == NP_VERDICT_DROP && ctx->protocol == IPPROTO_TCP &&
+	       !addr_is_loopback(&t->dst, family) &&
+	       !(address_flags(&t->dst, family) & NP_SERVICE_HOST_ADDRESS);
+}
+
+static __always_inline int refuse(struct bpf_sock_addr *ctx, const struct np_decision *d,
+				  struct tuple *t, __u32 family)
+{
+	if (is_silence(ctx, d, t, family))
+		return SOCK_GO;
 	note_refusal(NP_HOOK_SOCK, d);
 	bpf_set_retval(d->verdict == NP_VERDICT_REJECT ? -ECONNREFUSED : -EPERM);
 	return SOCK_STOP;
@@ -312,7 +328,7 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	if (d.verdict == NP_VERDICT_PASS || is_probe(ctx, &d, connects))
 		return pass(s, &t, &d, family, connects);
 	if (d.verdict != NP_VERDICT_FORWARD)
-		return refuse(&d);
+		return refuse(ctx, &d, &t, family);
 	if (n == PEER_NONE || !s)
 		return begin(ctx, &t, &d, family, connects, six);
 	peer_touch(s, peer_at(s, n));

@@ -370,7 +370,7 @@ write_hostile() {
 hostile() {
 	local how=$1 i good=0 ns=$5 url=$6
 	spawn_ready "hostile-$how-$4" "$2" python3 "$NP_DIR/hostile.py" "$how" "$3" "$4" "$HOLD"
-	for i in 1 2 3 4 5; do
+	for ((i = 0; i < 5; i++)); do
 		[[ $(code "$ns" "$url") != 200 ]] || good=$((good + 1))
 	done
 	check_equal "$HOLD that are $how at $4: others are answered" 5 "$good"
@@ -471,6 +471,14 @@ no_room() {
 	check_equal "no room: for less than a minute that is healthy" 200 "$(code client http://$NODE:10256/healthz)"
 	slice web-4 web 4 10.1.2.1 | apply >/dev/null
 	check "room again: nothing waits" wait_for metric_is kubeproxy_sync_proxy_rules_service_changes_pending 0
+	service next 10.96.0.2 31001 | apply >/dev/null
+	# shellcheck disable=SC2046 # words
+	slice next-4 next 4 $(printf '10.1.3.%s ' {1..32}) | apply >/dev/null
+	check "no room for another" wait_for metric_is kubeproxy_sync_proxy_rules_service_changes_pending 1
+	service web 10.96.0.1 "$PORT" | forget
+	check "room by another that goes: it is tried again" wait_for -t 15 grep -qF \
+		"Service \"$NS/next\" is published whole now" "$NP_DIR/nearpathd-node.log"
+	check "and nothing waits" wait_for metric_is kubeproxy_sync_proxy_rules_service_changes_pending 0
 }
 
 main() {

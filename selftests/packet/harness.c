@@ -335,10 +335,10 @@ static const struct way {
 	{{.family = NP_IPV6, .protocol = IPPROTO_SCTP}, "IPv6 SCTP", ONLY_IPV6 | ONLY_SCTP},
 };
 
-static bool wanted(const struct test *test, const struct way *way)
+static bool wanted(unsigned only, const struct way *way)
 {
-	unsigned families = test->only & (ONLY_IPV4 | ONLY_IPV6);
-	unsigned protocols = test->only & (ONLY_TCP | ONLY_UDP | ONLY_SCTP);
+	unsigned families = only & (ONLY_IPV4 | ONLY_IPV6);
+	unsigned protocols = only & (ONLY_TCP | ONLY_UDP | ONLY_SCTP);
 
 	return (!families || families & way->only) && (!protocols || protocols & way->only);
 }
@@ -363,7 +363,7 @@ int group_run(const struct group *group)
 		return 1;
 	for (size_t i = 0; i < group->count; i++) {
 		for (size_t way = 0; way < ARRAY_SIZE(ways); way++) {
-			if (!wanted(&group->test[i], &ways[way]))
+			if (!wanted(group->test[i].only ?: group->only, &ways[way]))
 				continue;
 			make_one(&ones[n], &unit[n], &group->test[i], &ways[way], group->complete);
 			n++;

@@ -80,6 +80,7 @@ struct group {
 	const struct test *test;
 	size_t count;
 	bool complete;
+	unsigned only; /* as of each case that does not say */
 };
 
 #define GROUP(n, tests)                                                                            \
@@ -140,11 +141,13 @@ extern const struct group packets_pass, packets_ingress, packets_egress, packets
 extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
 extern const struct group packets_refuse, packets_refuse_summed;
+extern const struct group packets_sctp, packets_sctp_summed;
 extern const struct group packets_fragment, packets_fragment_summed;
 extern const struct group flows_life, flows_ports, flows_full;
 int full_run(void);
 int programs_run(void);
 int refuse_run(void);
+int sctp_run(void);
 int truncated_run(void);
 
 #endif

@@ -29,13 +29,14 @@
 			    "{'ingress':[{'ip':'$vip4'},{'ip':'$vip6'}]}}}"
 
 /* who: a name; fields: more of each endpoint, after a comma. One object for each family. */
-#define SLICE_OF(family, service, endpoints)                                                       \
+#define SLICE_AT(port, family, service, endpoints)                                                 \
 	"{'apiVersion':'discovery.k8s.io/v1','kind':'EndpointSlice','metadata':{'namespace':"      \
 	"'test','name':'" service "-" family "','labels':{'kubernetes.io/service-name':'" service  \
 	"'}},'addressType':'IPv" family "','endpoints':[" endpoints "],'ports':["                  \
-	"{'name':'t','protocol':'TCP','port':8080},{'name':'u','protocol':'UDP','port':8080},"     \
-	"{'name':'s','protocol':'SCTP','port':8080}]}"
-#define ENDPOINT(family, who, node) "{'addresses':['$" who family "'],'nodeName':'" node "'}"
+	"{'name':'t','protocol':'TCP','port':" port "},{'name':'u','protocol':'UDP','port':" port  \
+	"},{'name':'s','protocol':'SCTP','port':" port "}]}"
+#define SLICE_OF(family, service, endpoints) SLICE_AT("8080", family, service, endpoints)
+#define ENDPOINT(family, who, node)	     "{'addresses':['$" who family "'],'nodeName':'" node "'}"
 
 #define SLICES(service, who, node)                                                                 \
 	SLICE_OF("4", service, ENDPOINT("4", who, node)),                                          \

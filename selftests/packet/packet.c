@@ -188,7 +188,7 @@ static size_t put_transport(struct built *b, const struct packet *p, const struc
 	} else if (protocol == IPPROTO_UDP) {
 		length = put_udp(l4, p, v);
 		check = 6;
-	} else if (protocol == IPPROTO_SCTP && !p->protocol) {
+	} else if (protocol == IPPROTO_SCTP) {
 		length = put_sctp(l4, p, v);
 		put_crc(l4, length, p, v);
 		b->check = b->l4 + 8;
