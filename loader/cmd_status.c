@@ -64,6 +64,8 @@ static char *sock_text(const json_t *sock)
 	const char *cgroup = json_string_value(json_object_get(sock, "cgroup"));
 	const char *why = json_string_value(json_object_get(sock, "why"));
 
+	if (!sock)
+		return out_text("not known");
 	if (json_is_true(json_object_get(sock, "attached")))
 		return out_text("translated at %s", cgroup ? cgroup : "-");
 	return out_text("not translated: %s", why ? why : "-");

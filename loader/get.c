@@ -392,6 +392,7 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 		(int)store_count(d->store, KUBE_NODE), "ServiceCIDR",
 		(int)store_count(d->store, KUBE_SERVICE_CIDR), "tables", tables_json(d), "kernel",
 		kernel, "counters", counters_json(d->tables), "conflicts",
-		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces", ifaces);
+		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces",
+		ifaces);
 	return *result ? 0 : -ENOMEM;
 }

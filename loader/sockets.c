@@ -43,8 +43,7 @@ static void choose_cgroup(struct sockets *s, const struct options *o)
 	err = attach_sock_root(&s->cgroup);
 	if (err)
 		snprintf(s->why, sizeof(s->why), "%s",
-			 err == -ENOENT ? "no root of a cgroup v2 hierarchy is mounted; mount one, "
-					  "or give --cgroup DIR"
+			 err == -ENOENT ? "no cgroup v2 root is mounted (--cgroup DIR)"
 					: strerror(-err));
 }
 

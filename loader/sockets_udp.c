@@ -142,7 +142,7 @@ static bool is_connected_to(const struct inet_diag_msg *m, const struct np_peer 
 		return false;
 	if (peer->family == NP_IPV6)
 		return m->idiag_family == AF_INET6 &&
-		       !memcmp(dst, &peer->backend, sizeof(peer->backend));
+		       !memcmp(dst, peer->backend.word, sizeof(peer->backend));
 	if (peer->family != NP_IPV4)
 		return false;
 	if (m->idiag_family == AF_INET)

@@ -35,6 +35,7 @@ static const char *const status =
 	"\"revision\":9,\"synced\":true,\"objects\":{\"Service\":3,\"Node\":1},\"tables\":{"
 	"\"services\":{\"used\":5,\"size\":65536}},\"kernel\":{\"tcx\":true},\"counters\":{"
 	"\"ingress\":{\"new_flow\":1,\"none\":0}},\"conflicts\":[\"two services on 10.0.0.1:80\"],"
+	"\"sock\":{\"cgroup\":\"/sys/fs/cgroup\",\"attached\":true,\"why\":\"\"},"
 	"\"ifaces\":[]}";
 
 /* ---- the daemon ---- */
@@ -440,6 +441,7 @@ static void status_shows_what_there_is(void **state)
 	       "revision   9, the tables hold it\n"
 	       "objects    Node 1, Service 3\n"
 	       "kernel     tcx yes\n"
+	       "processes  translated at /sys/fs/cgroup\n"
 	       "\n"
 	       "TABLE     USED   SIZE\n"
 	       "services     5  65536\n"
