@@ -241,23 +241,22 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 /*
  * A SYN to a pod itself, from a client port that also has a flow through a service to that pod:
  * the answers of both would look the same. A closed flow is ended; beside a live one the direct
- * connection becomes a flow of its own, with another source port.
+ * connection becomes a flow of its own, with another source port: true, and r is all set.
  */
-static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 family)
+static __noinline int connect_direct(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
 	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow =
 		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
-	int rc;
 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
-		return CONNECT_PASS;
+		return false;
 	seq = *(volatile __u32 *)&flow->seq;
 	if (flow->state == NP_FLOW_CLOSED || flow_expired(flow, now32())) {
 		flow_end(number, seq, family);
-		return CONNECT_PASS;
+		return false;
 	}
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
@@ -266,8 +265,7 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	r->flags = flow->flags & NP_FLOW_REMOTE;
 	r->snat = r->tuple.src;
 	r->move_port = true;
-	rc = flow_create(ctx, r, family);
-	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
+	return true;
 }
 
 /*
@@ -282,9 +280,10 @@ __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *ifa
 	if (!r || !iface)
 		return CONNECT_PASS;
 	rc = connect_service(ctx, r, iface, family);
-	if (rc == CONNECT_PASS && r->tuple.protocol == IPPROTO_TCP)
-		rc = connect_direct(ctx, r, family);
-	return rc;
+	if (rc != CONNECT_PASS || r->tuple.protocol != IPPROTO_TCP || !connect_direct(r, family))
+		return rc;
+	rc = flow_create(ctx, r, family);
+	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
 }
 
 #endif

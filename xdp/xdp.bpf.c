@@ -32,11 +32,15 @@ enum todo {
 	TODO_CLAMP,   /* the same, and it is a SYN */
 };
 
-/* Where a packet goes, or what has to be done first. */
+/* Where a packet goes, or what has to be done first: never both, for stack is scarce. */
 struct out {
-	__u32 ifindex;
-	__u32 mtu; /* of the route */
-	struct flow_request request;
+	union {
+		struct {
+			__u32 ifindex;
+			__u32 mtu; /* of the route */
+		};
+		struct flow_request request;
+	};
 };
 
 #define AF_INET	 2
