@@ -39,7 +39,7 @@ end_child() {
 programs() {
 	local program
 	for program in "$NEARPATH_BUILD"/selftests/unit/**/test_* \
-		"$NEARPATH_BUILD/selftests/packet/run" "$SELFTESTS/decisions.sh" \
+		"$NEARPATH_BUILD/selftests/packet/run" "$SELFTESTS/stack.py" "$SELFTESTS/decisions.sh" \
 		"$SELFTESTS"/net/*.sh; do
 		[[ -f $program && -x $program ]] && echo "$program"
 	done
