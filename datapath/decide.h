@@ -165,7 +165,7 @@ static __always_inline void decide_address(const struct tuple *t, __u32 flags, _
 	if (flags & NP_SERVICE_CLUSTER_IP) {
 		d->verdict = NP_VERDICT_REJECT;
 		d->reason = NP_REASON_NO_SUCH_PORT;
-	} else if (in_service_cidr(&t->dst, family)) {
+	} else if (!addr_is_zero(&t->dst) && in_service_cidr(&t->dst, family)) {
 		d->verdict = NP_VERDICT_DROP;
 		d->reason = NP_REASON_NO_SUCH_SERVICE;
 	}

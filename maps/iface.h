@@ -38,7 +38,10 @@ struct np_iface {
 };
 NP_STATIC_ASSERT(sizeof(struct np_iface) == 16);
 
-/* A prefix, as word-wise mask and value; mask all ones over a value of zero matches nothing. */
+/*
+ * A prefix, as word-wise mask and value. Mask all ones over a value of zero stands for none: only
+ * the unspecified address is in it, and that is no service's and no pod's.
+ */
 struct np_prefix {
 	__be32 value[4];
 	__be32 mask[4];
