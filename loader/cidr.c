@@ -115,6 +115,11 @@ struct np_prefix cidr_nobody(void)
 	return nobody;
 }
 
+bool address_equal(const union np_addr *a, const union np_addr *b)
+{
+	return !memcmp(a->word, b->word, sizeof(a->word));
+}
+
 bool address_is_loopback(uint8_t family, const union np_addr *addr)
 {
 	if (family == NP_IPV4)

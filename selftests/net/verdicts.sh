@@ -4,6 +4,7 @@
 # ports, the unused part of a ServiceCIDR, session affinity, NodePort addresses that come and go. And
 # nearpath explain says the same of each, without leaving a trace.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
 # shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=selftests/world.sh
