@@ -29,7 +29,7 @@ TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftest
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
-SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h
+SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -84,6 +84,9 @@ $(BUILD)/tc.stripped.o: $(BUILD)/tc/tc.bpf.o
 	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
 
 $(BUILD)/xdp.stripped.o: $(BUILD)/xdp/xdp.bpf.o
+	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
+
+$(BUILD)/sock.stripped.o: $(BUILD)/sock/sock.bpf.o
 	$(call say,GEN,$@)$(BPFTOOL) gen object $@ $<
 
 $(BUILD)/%.o: %.c | $(SKELS)

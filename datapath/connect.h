@@ -8,8 +8,8 @@
 #define NEARPATH_DATAPATH_CONNECT_H
 
 #include "conntrack.h"
-#include "decide.h"
 #include "flow_new.h"
+#include "note.h"
 
 /* What came of it. */
 enum connect {
@@ -177,32 +177,10 @@ __noinline int flow_create(np_ctx *ctx, struct flow_request *r, __u32 family)
 /* Not forwarded: counted here, unless XDP leaves it to tc. */
 static __always_inline enum connect connect_refuse(const struct np_decision *d, __u32 hook)
 {
-	__u32 id = d->service;
-	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &id);
-
 	if (hook == NP_HOOK_XDP)
 		return CONNECT_DROP;
-	if (s && d->version)
-		__sync_fetch_and_add(&s->refused, 1);
-	count(hook, d->reason);
+	note_refusal(hook, d);
 	return d->verdict == NP_VERDICT_REJECT ? CONNECT_REJECT : CONNECT_DROP;
-}
-
-/* The flow is made: what there is to note of it. */
-static __always_inline void connect_note(const struct flow_request *r, const struct np_decision *d,
-					 const struct np_backend *backend, __u32 family)
-{
-	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &r->service);
-	__u32 number = d->version - 1;
-	struct np_service *service = bpf_map_lookup_elem(&services, &number);
-
-	count(r->hook, NP_REASON_NEW_FLOW);
-	if (d->reason == NP_REASON_AFFINITY)
-		count(r->hook, NP_REASON_AFFINITY);
-	if (s && backend->zone < NP_ZONE_CLASSES)
-		__sync_fetch_and_add(&s->connections[backend->zone], 1);
-	if (service && service->affinity)
-		affinity_note(service, &r->tuple, backend, d->backend, family);
 }
 
 /*
@@ -255,7 +233,7 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_ADDRESS);
 	rc = flow_create(ctx, r, family);
 	if (rc == CONNECT_FLOW)
-		connect_note(r, &d, backend, family);
+		note_connection(r->hook, &d, &r->tuple, backend, family);
 	return rc;
 }
 

@@ -108,6 +108,16 @@ __noinline int run_has(__u32 slot, __u32 count, __u32 backend)
 	return false;
 }
 
+/* May a connection go to this backend still: is it in the run, and the one it was? */
+static __always_inline bool policy_has(const struct np_policy *policy, __u32 number,
+				       const union np_addr *addr, __be16 port)
+{
+	struct np_backend *b = bpf_map_lookup_elem(&backends, &number);
+
+	return b && b->port == port && addr_equal(&b->addr, addr, NP_IPV6) &&
+	       run_has(policy->slot, policy->count, number);
+}
+
 /* Session affinity: where the client's last connection went, if it may go there again. */
 static __always_inline bool affinity_find(const struct np_service *service,
 					  const struct np_policy *policy, const struct tuple *t,
@@ -115,17 +125,12 @@ static __always_inline bool affinity_find(const struct np_service *service,
 {
 	struct np_affinity_key key = {.client = t->src, .service = service->id, .family = family};
 	struct np_affinity *last = bpf_map_lookup_elem(&affinity, &key);
-	struct np_backend *b;
-	__u32 backend;
 
-	if (!last || bpf_jiffies64() - last->seen > service->affinity)
+	/* Signed: another CPU may have stored a tick that this one has not read yet. */
+	if (!last || (__s64)(bpf_jiffies64() - last->seen) > service->affinity ||
+	    !policy_has(policy, last->backend, &last->addr, last->port))
 		return false;
-	backend = last->backend;
-	b = bpf_map_lookup_elem(&backends, &backend);
-	if (!b || b->port != last->port || !addr_equal(&b->addr, &last->addr, NP_IPV6) ||
-	    !run_has(policy->slot, policy->count, backend))
-		return false;
-	*number = backend;
+	*number = last->backend;
 	return true;
 }
 
@@ -155,13 +160,23 @@ static __always_inline bool backend_draw(const struct np_policy *policy, __u32 *
 static __always_inline void decide_address(const struct tuple *t, __u32 flags, __u32 family,
 					   struct np_decision *d)
 {
+	if (flags & NP_SERVICE_HOST_ADDRESS) /* it answers itself, as a node-local DNS cache does */
+		return;
 	if (flags & NP_SERVICE_CLUSTER_IP) {
 		d->verdict = NP_VERDICT_REJECT;
 		d->reason = NP_REASON_NO_SUCH_PORT;
-	} else if (!(flags & NP_SERVICE_HOST_ADDRESS) && in_service_cidr(&t->dst, family)) {
+	} else if (in_service_cidr(&t->dst, family)) {
 		d->verdict = NP_VERDICT_DROP;
 		d->reason = NP_REASON_NO_SUCH_SERVICE;
 	}
+}
+
+/* Not by a variable index: it would cost the verifier more than three constants. */
+static __always_inline struct np_policy *policy_of(struct np_service *service, __u32 class)
+{
+	return class == NP_CLASS_POD	? &service->policy[NP_CLASS_POD]
+	       : class == NP_CLASS_NODE ? &service->policy[NP_CLASS_NODE]
+					: &service->policy[NP_CLASS_OUTSIDE];
 }
 
 static __always_inline void decide_backend(const struct np_service *service,
@@ -217,9 +232,7 @@ __noinline int decide(struct tuple *t, __u32 iface_flags, __u32 how, __u32 famil
 		d->reason = NP_REASON_SOURCE_RANGE;
 		return 0;
 	}
-	policy = d->class == NP_CLASS_POD    ? &service->policy[NP_CLASS_POD]
-		 : d->class == NP_CLASS_NODE ? &service->policy[NP_CLASS_NODE]
-					     : &service->policy[NP_CLASS_OUTSIDE];
+	policy = policy_of(service, d->class);
 	if (policy->verdict == NP_VERDICT_FORWARD) {
 		decide_backend(service, policy, t, family, d);
 		return 0;

@@ -8,7 +8,7 @@
 
 #include "../maps/maps.bpf.h"
 #include "bucket.h"
-#include "packet.h"
+#include "tuple.h"
 
 /* Is this the version of that key? */
 static __always_inline bool service_is(__u32 number, const union np_addr *addr, __u32 port,

@@ -15,6 +15,8 @@
 
 #include <bpf/bpf.h>
 
+#include "attach_sock.h"
+
 static char kernel_words[120];
 
 /* libbpf hands the text of a netlink error to its printer and to nobody else. */
@@ -199,7 +201,7 @@ int detach_all(const char *links)
 
 	if (!names)
 		return -errno;
-	first = detach_pinned(links);
+	first = detach_sock(links) ?: detach_pinned(links);
 	for (const struct if_nameindex *name = names; name->if_index; name++) {
 		int err = detach_tc(links, (int)name->if_index);
 

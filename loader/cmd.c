@@ -13,6 +13,7 @@
 
 #include "options.h"
 #include "util.h"
+#include "words.h"
 
 #define OPTIONS_MAX 32
 
@@ -20,42 +21,13 @@ static const char *const formats[] = {"text", "json", NULL};
 
 /* ---- saying what is wrong ---- */
 
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* How many characters to insert, remove or change; words longer than the row are not near. */
-static size_t distance(const char *from, const char *to)
-{
-	size_t row[32];
-	const size_t length = strlen(to);
-
-	if (length >= ARRAY_SIZE(row))
-		return SIZE_MAX;
-	for (size_t n = 0; n <= length; n++)
-		row[n] = n;
-	for (size_t i = 0; from[i]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t n = 1; n <= length; n++) {
-			const size_t change = diagonal + (from[i] != to[n - 1]);
-
-			diagonal = row[n];
-			row[n] = smaller(change, smaller(row[n], row[n - 1]) + 1);
-		}
-	}
-	return row[length];
-}
-
 const char *cmd_nearest(const char *word, const char *const *names)
 {
 	const char *nearest = NULL;
 	size_t best = SIZE_MAX;
 
 	for (; *names; names++) {
-		const size_t far = distance(word, *names);
+		const size_t far = edit_distance(word, *names);
 		const size_t near_enough = strlen(*names) < 4 ? 1 : 2;
 
 		if (far < best && far <= near_enough && far < strlen(*names)) {
@@ -111,7 +83,7 @@ static int unknown_option(const struct out *out, const char *word)
 	_cleanup_free_ char *hint = NULL;
 	char options[ARRAY_SIZE(names)][24];
 
-	for (size_t i = 0; cmd_options[i].name && i < OPTIONS_MAX; i++) {
+	for (size_t i = 0; i < OPTIONS_MAX && cmd_options[i].name; i++) {
 		snprintf(options[i], sizeof(options[i]), "--%s", cmd_options[i].name);
 		names[i] = options[i];
 	}
@@ -185,6 +157,9 @@ static int set_option(struct cmd_args *args, struct out *out, enum cmd_option op
 		return set_limit(args, out, value);
 	case CMD_OPT_STATE:
 		args->state = value;
+		return CMD_DONE;
+	case CMD_OPT_HOST_ADDRESSES:
+		args->host_addresses = value;
 		return CMD_DONE;
 	case CMD_OPT_HELP:
 	case CMD_OPT_DAEMON:

@@ -7,8 +7,8 @@
 #include "cmd_objects.h"
 #include "util.h"
 
-static const char *const kind_words[] = {"service", "endpointslice", "node", NULL};
-static const char *const kinds[] = {"Service", "EndpointSlice", "Node"};
+static const char *const kind_words[] = {"service", "endpointslice", "node", "servicecidr", NULL};
+static const char *const kinds[] = {"Service", "EndpointSlice", "Node", "ServiceCIDR"};
 
 static const char *find_kind(const char *word)
 {
@@ -28,13 +28,16 @@ static int name_object(const struct cmd_args *args, const struct out *out, json_
 	_cleanup_free_ char *namespace = NULL;
 
 	if (!kind)
-		return cmd_usage(out, "unknown kind \"%s\"%s; it is service, endpointslice or node",
+		return cmd_usage(out,
+				 "unknown kind \"%s\"%s; it is service, endpointslice, node or "
+				 "servicecidr",
 				 args->words[0], hint ? hint : "");
 	if (!name[0] || slash == args->words[1] || strchr(name, '/'))
 		return cmd_usage(out, "\"%s\" is not [NAMESPACE/]NAME", args->words[1]);
-	if (!strcmp(kind, "Node")) {
+	if (!strcmp(kind, "Node") || !strcmp(kind, "ServiceCIDR")) {
 		if (slash || args->namespace)
-			return cmd_usage(out, "a node has no namespace: give just its name");
+			return cmd_usage(out, "a %s has no namespace: give just its name",
+					 strcmp(kind, "Node") ? kind : "node");
 		*objects = json_pack("[{s:s, s:{s:s}}]", "kind", kind, "metadata", "name", name);
 	} else {
 		namespace = slash ? strndup(args->words[1], (size_t)(slash - args->words[1]))

@@ -58,6 +58,19 @@ static char *members_text(const json_t *object)
 	return TAKE_PTR(text);
 }
 
+/* Where the programs for the node's own processes are, or why not. */
+static char *sock_text(const json_t *sock)
+{
+	const char *cgroup = json_string_value(json_object_get(sock, "cgroup"));
+	const char *why = json_string_value(json_object_get(sock, "why"));
+
+	if (!sock)
+		return out_text("not known");
+	if (json_is_true(json_object_get(sock, "attached")))
+		return out_text("translated at %s", cgroup ? cgroup : "-");
+	return out_text("not translated: %s", why ? why : "-");
+}
+
 static void print_daemon(const struct out *out, const json_t *status)
 {
 	_cleanup_free_ char *version = out_value(json_object_get(status, "version"));
@@ -76,12 +89,14 @@ static void print_daemon(const struct out *out, const json_t *status)
 			 synced ? "the tables hold it" : "NOT YET in the tables");
 	_cleanup_free_ char *objects = members_text(json_object_get(status, "objects"));
 	_cleanup_free_ char *kernel = members_text(json_object_get(status, "kernel"));
+	_cleanup_free_ char *sock = sock_text(json_object_get(status, "sock"));
 
 	out_field(out, "nearpathd", about);
 	out_field(out, "node", where);
 	out_field(out, "revision", state);
 	out_field(out, "objects", objects);
 	out_field(out, "kernel", kernel);
+	out_field(out, "processes", sock);
 }
 
 static json_t *table_rows(json_t *tables)

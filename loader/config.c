@@ -1,79 +1,50 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Reads a KubeProxyConfiguration as kubeadm writes it, or the ConfigMap it is kept in, by libyaml's
- * documents. Every field goes the way of the option of the same meaning. A field that is not known
- * is an error, as it is for kube-proxy; one that is empty says nothing.
+ * Reads a KubeProxyConfiguration as kubeadm writes it, or the ConfigMap it is kept in. Every field
+ * goes the way of the option of the same meaning; one that is empty says nothing. A field that is
+ * not known is an error: kube-proxy reads on with a warning, and does without what it was meant to
+ * do.
  */
+#include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "config_parts.h"
+#include "json.h"
 #include "options_parts.h"
 #include "util.h"
 
-#define FILE_MAX  (1 << 20)
-#define FIELD_MAX 200
+#define FILE_MAX   (1 << 20)
+#define FIELD_MAX  200
+#define FIELDS_MAX 128
 
 #define API_VERSION "kubeproxy.config.k8s.io/v1alpha1"
 #define KIND	    "KubeProxyConfiguration"
 
-struct reader {
-	const char *file;
-	yaml_document_t document;
-	struct options *options;
-	char *error;
-	size_t size;
-	bool version; /* apiVersion and kind were there, and right */
-	bool kind;
-};
-
-__attribute__((format(printf, 3, 4))) static int refuse(struct reader *r, const yaml_mark_t *mark,
-							const char *format, ...)
+static bool is_zero(const char *text)
 {
-	int used = snprintf(r->error, r->size, "--config %s:%zu:%zu: ", r->file, mark->line + 1,
-			    mark->column + 1);
-	va_list args;
+	static const char *const zeroes[] = {"", "0", "0s", "false", "null", "~"};
 
-	va_start(args, format);
-	if (used > 0 && (size_t)used < r->size)
-		vsnprintf(r->error + used, r->size - used, format, args);
-	va_end(args);
-	return -EINVAL;
-}
-
-static const char *scalar(const yaml_node_t *node)
-{
-	return node && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value
-						      : NULL;
-}
-
-/* null, ~ or nothing at all, without quotes. */
-static bool is_null(const yaml_node_t *node)
-{
-	const char *text = scalar(node);
-
-	return text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	       (!*text || !strcmp(text, "~") || !strcmp(text, "null"));
-}
-
-/* What says nothing that is not so anyway. */
-static bool is_empty(const yaml_node_t *node)
-{
-	static const char *const nothings[] = {"", "0", "0s", "false", "null"};
-	const char *text = scalar(node);
-
-	if (node->type == YAML_SEQUENCE_NODE)
-		return node->data.sequence.items.start == node->data.sequence.items.top;
-	if (node->type == YAML_MAPPING_NODE)
-		return node->data.mapping.pairs.start == node->data.mapping.pairs.top;
-	for (size_t i = 0; i < ARRAY_SIZE(nothings); i++)
-		if (!strcmp(text, nothings[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(zeroes); i++)
+		if (!strcmp(text, zeroes[i]))
 			return true;
 	return false;
+}
+
+/* Does it say nothing that is not so anyway? As deep as config_load() lets it be. */
+static bool is_default(struct config_reader *r, const yaml_node_t *node)
+{
+	if (node->type == YAML_SCALAR_NODE)
+		return is_zero((const char *)node->data.scalar.value);
+	if (node->type == YAML_SEQUENCE_NODE)
+		return node->data.sequence.items.start == node->data.sequence.items.top;
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+	     p++)
+		if (!is_default(r, yaml_document_get_node(&r->document, p->value)))
+			return false;
+	return true;
 }
 
 static const struct config_field *find_field(const char *path)
@@ -96,132 +67,127 @@ static bool is_group(const char *path)
 	return false;
 }
 
-static int unknown(struct reader *r, const yaml_node_t *node, const char *path)
+static int unknown(struct config_reader *r, const yaml_node_t *node, const char *path)
 {
-	const char *names[128];
+	const char *names[FIELDS_MAX];
 	size_t count = 0;
 
-	for (const struct config_field *f = config_fields; f->path; f++)
+	for (const struct config_field *f = config_fields; f->path && count < FIELDS_MAX; f++)
 		names[count++] = f->path;
-	return refuse(r, &node->start_mark,
-		      "there is no field \"%s\" in " KIND "; did you mean \"%s\"?", path,
-		      option_nearest(path, names, count));
+	return config_refuse(r, &node->start_mark,
+			     "there is no field \"%s\" in " KIND "; did you mean \"%s\"?", path,
+			     option_nearest(path, names, count));
 }
 
-/* The items of a list with commas between, to free(). NULL with an error told, or out of memory. */
-static char *join(struct reader *r, const yaml_node_t *node, const char *path)
+/* The items of a list with commas between, to free(). */
+static int join(struct config_reader *r, const yaml_node_t *node, const char *path, char **joined)
 {
-	_cleanup_free_ char *joined = strdup("");
+	_cleanup_free_ char *all = strdup("");
+	ptrdiff_t count = node->data.sequence.items.top - node->data.sequence.items.start;
 
+	if (count > CIDR_LIST_MAX)
+		return config_refuse(r, &node->start_mark, "%s: more than %d items", path,
+				     CIDR_LIST_MAX);
 	for (yaml_node_item_t *i = node->data.sequence.items.start;
-	     joined && i < node->data.sequence.items.top; i++) {
+	     all && i < node->data.sequence.items.top; i++) {
 		const yaml_node_t *item = yaml_document_get_node(&r->document, *i);
-		const char *text = scalar(item);
+		const char *text = config_scalar(item);
 		char *more = NULL;
 
-		if (!text) {
-			refuse(r, &item->start_mark, "%s: a list of texts is wanted", path);
-			return NULL;
-		}
-		if (asprintf(&more, "%s%s%s", joined, *joined ? "," : "", text) < 0)
-			return NULL;
-		free(joined);
-		joined = more;
+		if (!text || !*text || strchr(text, ','))
+			return config_refuse(r, &item->start_mark,
+					     "%s: a list with one text an item is wanted", path);
+		if (asprintf(&more, "%s%s%s", all, *all ? "," : "", text) < 0)
+			return -ENOMEM;
+		free(all);
+		all = more;
 	}
-	return TAKE_PTR(joined);
+	*joined = TAKE_PTR(all);
+	return *joined ? 0 : -ENOMEM;
 }
 
-static int check_identity(struct reader *r, const yaml_node_t *node, const char *path,
-			  const char *text)
+static int set_option(struct config_reader *r, const yaml_node_t *node,
+		      const struct config_field *f, const char *value)
 {
-	bool version = !strcmp(path, "apiVersion");
-	const char *wanted = version ? API_VERSION : KIND;
+	const char *kept = option_keep(value);
+	char why[256];
 
-	if (strcmp(text, wanted) != 0)
-		return refuse(r, &node->start_mark, "%s: \"%.80s\" is not %s", path, text, wanted);
-	*(version ? &r->version : &r->kind) = true;
-	return 0;
-}
-
-/* Hand the value to the option; its text lives as long as the process, as argv's does. */
-static int set_option(struct reader *r, const yaml_node_t *node, const struct config_field *f,
-		      char *value)
-{
-	static char **kept;
-	static size_t count;
-	char **more = realloc(kept, (count + 1) * sizeof(*kept)), why[256];
-
-	if (!more) {
-		free(value);
+	if (!kept)
 		return -ENOMEM;
-	}
-	kept = more;
-	kept[count++] = value;
-	if (option_set(r->options, f->option, value, why, sizeof(why)))
-		return refuse(r, &node->start_mark, "%s: %s", f->path, why);
+	if (option_set(r->options, f->option, kept, why, sizeof(why)))
+		return config_refuse(r, &node->start_mark, "%s: %s", f->path, why);
+	r->healthz |= !strcmp(f->option, "healthz-bind-address");
+	r->metrics |= !strcmp(f->option, "metrics-bind-address");
 	return 0;
 }
 
-static int wrong_type(struct reader *r, const yaml_node_t *node, const char *path,
-		      const char *wanted)
+static int check_type(struct config_reader *r, const yaml_node_t *node,
+		      const struct config_field *f)
 {
-	return refuse(r, &node->start_mark, "%s: %s is wanted", path, wanted);
+	bool is_bool, value;
+	const char *wanted = NULL;
+
+	is_bool = config_is_bool(node, &value);
+	if (f->type == CONFIG_MAP && node->type != YAML_MAPPING_NODE)
+		wanted = "a map is wanted";
+	else if (f->type == CONFIG_LIST && node->type != YAML_SEQUENCE_NODE)
+		wanted = "a list is wanted, \"- \" before each item";
+	else if (f->type == CONFIG_BOOL && !is_bool)
+		wanted = "true or false is wanted, without quotes";
+	else if (f->type == CONFIG_NUMBER && !config_is_number(node))
+		wanted = "a number is wanted, without quotes";
+	else if (f->type == CONFIG_TEXT && !config_scalar(node))
+		wanted = "a text is wanted";
+	else if (f->type == CONFIG_TEXT && (is_bool || config_is_number(node)))
+		wanted = "a text is wanted; write it in quotes";
+	return wanted ? config_refuse(r, &node->start_mark, "%s: %s", f->path, wanted) : 0;
 }
 
-static int check_type(struct reader *r, const yaml_node_t *node, const struct config_field *f)
+/* What means nothing here, and is not as it would be anyway, is noted. */
+static void note(struct config_reader *r, const yaml_node_t *node, const struct config_field *f)
 {
-	const char *text = scalar(node), *rest;
-	char ignored[64];
+	const char *why = f->option ? option_ignored_why(f->option) : NULL;
+	const char *text = config_scalar(node);
+	char what[FIELD_MAX + 20];
+
+	if (is_default(r, node) || !strcmp(f->path, "metadata") ||
+	    (f->usual && text && !strcmp(text, f->usual)))
+		return;
+	snprintf(what, sizeof(what), "%s in --config", f->path);
+	option_note(r->options, what, why ?: "it has no counterpart here");
+}
+
+static int read_known(struct config_reader *r, const yaml_node_t *node,
+		      const struct config_field *f)
+{
+	_cleanup_free_ char *joined = NULL;
 	bool value;
+	int rc = config_is_null(node) ? 0 : check_type(r, node, f);
 
-	if (f->type == CONFIG_MAP)
-		return node->type == YAML_MAPPING_NODE ? 0 : wrong_type(r, node, f->path, "a map");
-	if (f->type == CONFIG_LIST)
-		return node->type == YAML_SEQUENCE_NODE ? 0
-							: wrong_type(r, node, f->path, "a list");
-	if (!text)
-		return wrong_type(r, node, f->path, "one value");
-	if (f->type == CONFIG_BOOL && (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
-				       option_bool(text, &value, ignored, sizeof(ignored))))
-		return wrong_type(r, node, f->path, "true or false");
-	rest = text + (*text == '-');
-	if (f->type == CONFIG_NUMBER && (!*rest || rest[strspn(rest, "0123456789.")]))
-		return wrong_type(r, node, f->path, "a number");
-	return 0;
-}
-
-static int read_field(struct reader *r, const yaml_node_t *node, const struct config_field *f)
-{
-	char what[FIELD_MAX + 20], *value;
-	int rc;
-
-	if (is_null(node))
-		return 0;
-	rc = check_type(r, node, f);
-	if (rc)
+	if (rc || config_is_null(node) || (f->option && !*f->option))
 		return rc;
-	if (f->option && !*f->option)
-		return check_identity(r, node, f->path, scalar(node));
-	if (!f->option) {
-		snprintf(what, sizeof(what), "%s in --config", f->path);
-		if (!is_empty(node) && strcmp(f->path, "metadata") != 0)
-			option_note(r->options, what, "it means nothing here");
+	if (!f->option || option_ignored_why(f->option)) {
+		note(r, node, f);
 		return 0;
 	}
-	if (f->type == CONFIG_BOOL ? !strcmp(scalar(node), "false") &&
-					     strcmp(f->option, "localhost-nodeports") != 0
-				   : is_empty(node))
-		return 0; /* as if it were not there: two fields may be one option */
-	value = f->type == CONFIG_LIST ? join(r, node, f->path) : strdup(scalar(node));
-	return value ? set_option(r, node, f, value) : r->error[0] ? -EINVAL : -ENOMEM;
+	if (f->type == CONFIG_LIST) {
+		rc = join(r, node, f->path, &joined);
+		return rc || !*joined ? rc : set_option(r, node, f, joined);
+	}
+	if (f->type != CONFIG_BOOL)
+		return *config_scalar(node) ? set_option(r, node, f, config_scalar(node)) : 0;
+	/* Two fields are --masquerade-all: false of one is not against true of the other. */
+	if (!config_is_bool(node, &value) || (!value && !strcmp(f->option, "masquerade-all")))
+		return 0;
+	return set_option(r, node, f, value ? "true" : "false");
 }
 
-static bool twice(struct reader *r, const yaml_node_t *map, const yaml_node_pair_t *pair)
+static bool is_twice(struct config_reader *r, const yaml_node_t *map, const yaml_node_pair_t *pair)
 {
-	const char *key = scalar(yaml_document_get_node(&r->document, pair->key));
+	const char *key = config_scalar(yaml_document_get_node(&r->document, pair->key));
 
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < pair; p++) {
-		const char *other = scalar(yaml_document_get_node(&r->document, p->key));
+		const char *other = config_scalar(yaml_document_get_node(&r->document, p->key));
 
 		if (other && !strcmp(other, key))
 			return true;
@@ -229,103 +195,107 @@ static bool twice(struct reader *r, const yaml_node_t *map, const yaml_node_pair
 	return false;
 }
 
-/* Bounded by the table: only what is a group there is gone into. */
-static int read_map(struct reader *r, const yaml_node_t *map, const char *above)
+static int read_map(struct config_reader *r, const yaml_node_t *map, const char *above);
+
+static int read_pair(struct config_reader *r, const yaml_node_t *map, const yaml_node_pair_t *pair,
+		     const char *above)
 {
+	const yaml_node_t *key = yaml_document_get_node(&r->document, pair->key);
+	const yaml_node_t *value = yaml_document_get_node(&r->document, pair->value);
+	const char *name = config_scalar(key);
+	const struct config_field *f;
 	char path[FIELD_MAX];
+
+	if (!name)
+		return config_refuse(r, &key->start_mark, "the name of a field is wanted here");
+	snprintf(path, sizeof(path), "%s%s%.80s", above, *above ? "." : "", name);
+	f = find_field(path);
+	if (f && strchr(name, '.'))
+		return config_refuse(r, &key->start_mark,
+				     "\"%s\" is a field in a map; write each name on a line of its "
+				     "own",
+				     path);
+	if (!f && !is_group(path))
+		return unknown(r, key, path);
+	if (is_twice(r, map, pair))
+		return config_refuse(r, &key->start_mark, "\"%s\" is there twice; leave one out",
+				     path);
+	if (f)
+		return read_known(r, value, f);
+	if (value->type == YAML_MAPPING_NODE)
+		return read_map(r, value, path);
+	return config_is_null(value)
+		       ? 0
+		       : config_refuse(r, &value->start_mark, "%s: a map is wanted", path);
+}
+
+/* Bounded by the table: only what is a group there is gone into. */
+static int read_map(struct config_reader *r, const yaml_node_t *map, const char *above)
+{
 	int rc = 0;
 
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start;
-	     !rc && p < map->data.mapping.pairs.top; p++) {
-		const yaml_node_t *key = yaml_document_get_node(&r->document, p->key);
-		const yaml_node_t *value = yaml_document_get_node(&r->document, p->value);
-		const struct config_field *f;
-
-		if (!scalar(key))
-			return refuse(r, &key->start_mark, "a name is wanted here");
-		snprintf(path, sizeof(path), "%s%s%.80s", above, *above ? "." : "", scalar(key));
-		f = find_field(path);
-		if (twice(r, map, p))
-			return refuse(r, &key->start_mark, "\"%s\" is there twice", path);
-		if (f)
-			rc = read_field(r, value, f);
-		else if (!is_group(path))
-			rc = unknown(r, key, path);
-		else if (value->type == YAML_MAPPING_NODE)
-			rc = read_map(r, value, path);
-		else if (!is_null(value))
-			rc = wrong_type(r, value, path, "a map");
-	}
+	     !rc && p < map->data.mapping.pairs.top; p++)
+		rc = read_pair(r, map, p, above);
 	return rc;
 }
 
-static const yaml_node_t *member(struct reader *r, const yaml_node_t *map, const char *name)
+static int check_identity(struct config_reader *r, const yaml_node_t *root, const char *name,
+			  const char *wanted)
 {
-	if (!map || map->type != YAML_MAPPING_NODE)
-		return NULL;
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
-	     p++) {
-		const char *key = scalar(yaml_document_get_node(&r->document, p->key));
+	const yaml_node_t *node = config_member(r, root, name);
+	const char *text = config_scalar(node);
 
-		if (key && !strcmp(key, name))
-			return yaml_document_get_node(&r->document, p->value);
-	}
-	return NULL;
+	if (text && !strcmp(text, wanted))
+		return 0;
+	return config_refuse(r, node ? &node->start_mark : &root->start_mark,
+			     "%s: %s is wanted, not \"%.80s\"", name, wanted, text ?: "");
 }
 
-static int load(struct reader *r, const char *text, size_t length)
+/* As kube-proxy: where the node's own address is an IPv6 one, so are those of the servers. */
+static void follow_bind_address(struct config_reader *r)
 {
-	yaml_document_t second;
-	yaml_parser_t parser;
-	bool more;
-	int rc = 0;
+	struct options *o = r->options;
 
-	if (!yaml_parser_initialize(&parser))
-		return -ENOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-	if (!yaml_parser_load(&parser, &r->document)) {
-		rc = refuse(r, &parser.problem_mark, "not YAML: %s",
-			    parser.problem ?: "out of memory");
-	} else {
-		more = yaml_parser_load(&parser, &second) && yaml_document_get_root_node(&second);
-		if (more)
-			rc = refuse(r, &yaml_document_get_root_node(&second)->start_mark,
-				    "a second document; give one alone");
-		yaml_document_delete(&second);
-		if (rc)
-			yaml_document_delete(&r->document);
-	}
-	yaml_parser_delete(&parser);
-	return rc;
+	if (o->bind_family != NP_IPV6)
+		return;
+	if (!r->healthz)
+		o->healthz = (struct bind_to){.family = NP_IPV6, .port = o->healthz.port};
+	if (!r->metrics)
+		o->metrics = (struct bind_to){
+			.family = NP_IPV6, .port = o->metrics.port, .addr.word[3] = htonl(1)};
 }
 
-static int read_text(struct reader *r, const char *text, size_t length, int depth);
+static int read_text(struct config_reader *r, const char *text, size_t length);
 
 /* The document is a ConfigMap: what is in it is a document again. */
-static int read_config_map(struct reader *r, const yaml_node_t *root, int depth)
+static int read_config_map(struct config_reader *r, const yaml_node_t *root)
 {
-	static const char *const keys[] = {"config.conf", "kubeproxy-config.yaml", "config.yaml"};
-	const yaml_node_t *data = member(r, root, "data"), *inner = NULL;
-	_cleanup_free_ char *text = NULL;
-	yaml_document_t outer;
+	static const char *const names[][2] = {
+		{"config.conf", " data.\"config.conf\""},
+		{"config.yaml", " data.\"config.yaml\""},
+		{"kubeproxy-config.yaml", " data.\"kubeproxy-config.yaml\""},
+	};
+	const yaml_node_t *data = config_member(r, root, "data");
+	yaml_document_t outer = r->document;
+	const char *text = NULL;
+	size_t i;
 	int rc;
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys) && !inner; i++)
-		inner = member(r, data, keys[i]);
-	if (!scalar(inner) || depth)
-		return refuse(r, &root->start_mark,
-			      "a ConfigMap without data.\"config.conf\"; give the one named "
-			      "kube-proxy");
-	text = strdup(scalar(inner));
-	if (!text)
-		return -ENOMEM;
-	outer = r->document;
-	rc = read_text(r, text, strlen(text), depth + 1);
+	for (i = 0; i < ARRAY_SIZE(names) && !text; i++)
+		text = config_scalar(config_member(r, data, names[i][0]));
+	if (!text || *r->inside)
+		return config_refuse(r, &root->start_mark,
+				     "a ConfigMap without data.\"config.conf\"; give the one named "
+				     "kube-proxy, in namespace kube-system");
+	r->inside = names[i - 1][1];
+	rc = read_text(r, text, strlen(text));
+	r->inside = "";
 	r->document = outer;
 	return rc;
 }
 
-static int read_root(struct reader *r, int depth)
+static int read_root(struct config_reader *r)
 {
 	const yaml_node_t *root = yaml_document_get_root_node(&r->document);
 	const yaml_mark_t start = {0};
@@ -333,53 +303,77 @@ static int read_root(struct reader *r, int depth)
 	int rc;
 
 	if (!root || root->type != YAML_MAPPING_NODE)
-		return refuse(r, root ? &root->start_mark : &start, "a " KIND " is wanted here");
-	kind = scalar(member(r, root, "kind"));
+		return config_refuse(r, root ? &root->start_mark : &start,
+				     "a " KIND " is wanted here, as kubeadm writes it");
+	kind = config_scalar(config_member(r, root, "kind"));
 	if (kind && !strcmp(kind, "ConfigMap"))
-		return read_config_map(r, root, depth);
-	rc = read_map(r, root, "");
-	if (!rc && (!r->version || !r->kind))
-		rc = refuse(r, &root->start_mark, "apiVersion: %s and kind: %s are wanted",
-			    API_VERSION, KIND);
+		return read_config_map(r, root);
+	rc = check_identity(r, root, "kind", KIND);
+	rc = rc ?: check_identity(r, root, "apiVersion", API_VERSION);
+	rc = rc ?: read_map(r, root, "");
+	if (!rc)
+		follow_bind_address(r);
 	return rc;
 }
 
-static int read_text(struct reader *r, const char *text, size_t length, int depth)
+static int read_text(struct config_reader *r, const char *text, size_t length)
 {
-	int rc = load(r, text, length);
+	int rc = config_load(r, text, length);
 
 	if (rc)
 		return rc;
-	rc = read_root(r, depth);
+	rc = read_root(r);
 	yaml_document_delete(&r->document);
+	return rc;
+}
+
+/* The file as a whole, to free(). */
+static int read_file(const char *path, char **text, size_t *length)
+{
+	_cleanup_free_ char *read = malloc(FILE_MAX + 1);
+	FILE *f = read ? fopen(path, "re") : NULL;
+	int rc = read ? 0 : -ENOMEM;
+
+	if (read && !f)
+		rc = -errno;
+	if (!f)
+		return rc;
+	errno = 0;
+	*length = fread(read, 1, FILE_MAX + 1, f);
+	if (ferror(f))
+		rc = errno ? -errno : -EIO;
+	fclose(f);
+	if (!rc && *length > FILE_MAX)
+		rc = -EFBIG;
+	if (!rc)
+		*text = TAKE_PTR(read);
 	return rc;
 }
 
 int config_read(struct options *o, const char *path, char *error, size_t size)
 {
 	_cleanup_free_ struct options *changed = malloc(sizeof(*changed));
-	_cleanup_free_ char *text = malloc(FILE_MAX + 1);
-	struct reader r = {.file = path, .options = changed, .error = error, .size = size};
-	FILE *f = fopen(path, "re");
-	size_t length;
-	int rc;
+	struct config_reader r = {
+		.file = path, .inside = "", .options = changed, .error = error, .size = size};
+	_cleanup_free_ char *text = NULL;
+	size_t length = 0;
+	int rc = read_file(path, &text, &length);
 
-	error[0] = '\0';
-	if (!f) {
-		snprintf(error, size, "--config: cannot read \"%s\": %s", path, strerror(errno));
+	if (rc) {
+		snprintf(error, size, "--config: cannot read \"%s\": %s", path,
+			 rc == -EFBIG ? "it is larger than 1 MiB" : strerror(-rc));
 		return -EINVAL;
 	}
-	length = text ? fread(text, 1, FILE_MAX + 1, f) : 0;
-	fclose(f);
-	if (!text || !changed)
-		return -ENOMEM;
-	if (length > FILE_MAX) {
-		snprintf(error, size, "--config: \"%s\" is larger than 1 MiB", path);
-		return -EINVAL;
+	rc = changed ? 0 : -ENOMEM;
+	if (!rc) {
+		*changed = *o;
+		rc = read_text(&r, text, length);
 	}
-	*changed = *o;
-	rc = read_text(&r, text, length, 0);
-	if (!rc)
+	if (rc == -ENOMEM)
+		snprintf(error, size, "--config: out of memory");
+	if (rc)
+		field_clean(error); /* what is quoted from the file may be anything */
+	else
 		*o = *changed;
 	return rc;
 }

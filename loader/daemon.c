@@ -209,10 +209,23 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(((struct daemon *)arg)->base);
 }
 
+bool daemon_has_sock(const struct daemon *d)
+{
+	return d->options.sock && !sockets_why(d->sockets)[0];
+}
+
 static bool udp_stays(const struct flow_ends *e, void *arg)
 {
 	return publish_udp_serves(((struct daemon *)arg)->publisher, e->family, e->frontend,
 				  e->frontend_port, e->backend, e->backend_port);
+}
+
+static bool socket_stays(void *arg, uint8_t family, const union np_addr *frontend,
+			 __be16 frontend_port, const union np_addr *backend, __be16 backend_port)
+{
+	const struct flow_ends ends = {family, frontend, backend, frontend_port, backend_port};
+
+	return udp_stays(&ends, arg);
 }
 
 /*
@@ -222,17 +235,16 @@ static bool udp_stays(const struct flow_ends *e, void *arg)
 void daemon_end_udp(struct daemon *d, bool whole)
 {
 	bool lost = publish_udp_lost(d->publisher);
+	int rc;
 
 	if (!lost && (d->swept || !whole))
 		return;
 	d->swept |= whole;
-	flows_end_udp(d->tables, udp_stays, d);
-}
-
-bool daemon_has_sock(const struct daemon *d)
-{
-	(void)d;
-	return false;
+	flows_mark_udp(d->tables, udp_stays, d);
+	rc = daemon_has_sock(d) ? sockets_end_udp(d->sockets, socket_stays, d) : 0;
+	if (rc < 0)
+		daemon_log("cannot end UDP sockets connected to endpoints that are gone: %s",
+			   strerror(-rc));
 }
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
@@ -278,6 +290,7 @@ static int open_tables(struct daemon *d)
 		.max_affinity = o->max_affinity,
 		.snat_port_first = o->snat_port_first,
 		.snat_port_count = o->snat_port_count,
+		.sock = o->sock,
 	};
 	const char *why;
 	int rc = bpffs_make(o->bpffs);
@@ -364,6 +377,17 @@ static int start_network(struct daemon *d)
 	return rc;
 }
 
+/* Processes of the node: after the tables hold the state, or they would find nothing. */
+static int start_sockets(struct daemon *d)
+{
+	int rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
+
+	if (!rc && d->options.sock && sockets_why(d->sockets)[0])
+		daemon_log("connections of the node's own processes are not translated: %s",
+			   sockets_why(d->sockets));
+	return rc;
+}
+
 static int start_server(struct daemon *d)
 {
 	const struct server_options options = {
@@ -422,6 +446,7 @@ static int start_parts(struct daemon *d)
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);
+	rc = rc ?: start_sockets(d);
 	return rc ?: start_server(d);
 }
 
@@ -473,6 +498,7 @@ void daemon_free(struct daemon **daemon)
 	for (i = 0; i < 4; i++)
 		if (d->events[i])
 			event_free(d->events[i]);
+	sockets_free(&d->sockets);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
 	store_free(&d->store);

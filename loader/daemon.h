@@ -17,6 +17,7 @@
 #include "publish.h"
 #include "rpc.h"
 #include "server.h"
+#include "sockets.h"
 #include "store.h"
 #include "tables.h"
 
@@ -34,6 +35,7 @@ struct daemon {
 	struct journal *journal;
 	struct netlink *netlink;
 	struct ifaces *ifaces;
+	struct sockets *sockets;
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */

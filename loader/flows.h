@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ending flows from user space: the programs' own protocol on the mapped tables. Only UDP flows to
- * endpoints that are gone are ever ended here (kube-proxy: pkg/proxy/conntrack).
+ * UDP flows to endpoints that are gone (kube-proxy: pkg/proxy/conntrack). They are not ended but
+ * marked: answers that are on their way are still translated, and the client's next packet begins
+ * another flow.
  */
 #ifndef NEARPATH_LOADER_FLOWS_H
 #define NEARPATH_LOADER_FLOWS_H
 
 #include "tables.h"
 
-/* One end of a flow, as keep() is asked about it; ports in network order. */
+/* A flow, as keep() is asked about it; ports in network order. */
 struct flow_ends {
 	uint8_t family;
 	const union np_addr *frontend;
@@ -18,10 +19,10 @@ struct flow_ends {
 };
 
 /*
- * Visit every UDP flow of both families and end those for which keep() is false. Safe beside
- * running programs. Returns how many were ended.
+ * Visit every UDP flow of both families and mark those for which keep() is false. Safe beside
+ * running programs. Returns how many were marked.
  */
-size_t flows_end_udp(struct tables *tables, bool (*keep)(const struct flow_ends *ends, void *arg),
-		     void *arg);
+size_t flows_mark_udp(struct tables *tables, bool (*keep)(const struct flow_ends *ends, void *arg),
+		      void *arg);
 
 #endif

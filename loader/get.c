@@ -382,15 +382,17 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 	json_t *kernel = kernel_json(d, ifaces);
 
 	(void)params, (void)error;
-	*result =
-		json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:{s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o}",
-			  "schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
-			  (json_int_t)(time(NULL) - d->started), "node", d->options.node_name,
-			  "zone", zone, "revision", (json_int_t)d->revision, "synced", d->synced,
-			  "objects", "Service", (int)store_count(d->store, KUBE_SERVICE),
-			  "EndpointSlice", (int)store_count(d->store, KUBE_SLICE), "Node",
-			  (int)store_count(d->store, KUBE_NODE), "tables", tables_json(d), "kernel",
-			  kernel, "counters", counters_json(d->tables), "conflicts",
-			  publish_conflicts(d->publisher), "ifaces", ifaces);
+	*result = json_pack(
+		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:{s:i,s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o,s:o}",
+		"schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
+		(json_int_t)(time(NULL) - d->started), "node", d->options.node_name, "zone", zone,
+		"revision", (json_int_t)d->revision, "synced", d->synced, "objects", "Service",
+		(int)store_count(d->store, KUBE_SERVICE), "EndpointSlice",
+		(int)store_count(d->store, KUBE_SLICE), "Node",
+		(int)store_count(d->store, KUBE_NODE), "ServiceCIDR",
+		(int)store_count(d->store, KUBE_SERVICE_CIDR), "tables", tables_json(d), "kernel",
+		kernel, "counters", counters_json(d->tables), "conflicts",
+		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces",
+		ifaces);
 	return *result ? 0 : -ENOMEM;
 }

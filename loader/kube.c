@@ -16,16 +16,17 @@
 static const struct {
 	const char *name;
 	const char *api_version;
+	const char *older; /* another one whose fields are the same; NULL: none */
 	bool namespaced;
 	int (*read)(const struct field *root, struct kube_object *object);
 	void (*clear)(struct kube_object *object);
 } kinds[KUBE_KINDS] = {
-	[KUBE_SERVICE] = {"Service", "v1", true, kube_service_read, kube_service_clear},
-	[KUBE_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1", true, kube_slice_read,
+	[KUBE_SERVICE] = {"Service", "v1", NULL, true, kube_service_read, kube_service_clear},
+	[KUBE_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1", NULL, true, kube_slice_read,
 			kube_slice_clear},
-	[KUBE_NODE] = {"Node", "v1", false, kube_node_read, kube_node_clear},
-	[KUBE_SERVICE_CIDR] = {"ServiceCIDR", "networking.k8s.io/v1", false, kube_service_cidr_read,
-			       kube_service_cidr_clear},
+	[KUBE_NODE] = {"Node", "v1", NULL, false, kube_node_read, kube_node_clear},
+	[KUBE_SERVICE_CIDR] = {"ServiceCIDR", "networking.k8s.io/v1", "networking.k8s.io/v1beta1",
+			       false, kube_service_cidr_read, kube_service_cidr_clear},
 };
 
 /* Who an object is; the strings are borrowed from it. namespace is NULL if its kind has none. */
@@ -92,6 +93,8 @@ static int check_version(const struct field *root, enum kube_kind kind, bool req
 		err = field_string(&field, &version);
 	if (err || !version || !strcmp(version, kinds[kind].api_version))
 		return err;
+	if (kinds[kind].older && !strcmp(version, kinds[kind].older))
+		return 0;
 	field_refuse(&field, "\"%.60s\" is not supported; give the object as %s", version,
 		     kinds[kind].api_version);
 	return -ENOTSUP;

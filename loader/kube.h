@@ -82,8 +82,9 @@ struct kube_slice {
 	uint8_t family;
 	struct kube_endpoint *endpoint;
 	size_t endpoints;
-	struct kube_port *port; /* entries without a usable port are left out */
+	struct kube_port *port; /* entries without a name or a number are left out, and counted */
 	size_t ports;
+	size_t ports_ignored;
 	/* Annotation endpoints.kubernetes.io/last-change-trigger-time; zero: none that is a time */
 	struct timespec triggered;
 };

@@ -148,7 +148,10 @@ static int read_endpoints(const struct field *root, struct kube_slice *slice)
 	return err;
 }
 
-/* An entry without a number means "all ports", which kube-proxy ignores. */
+/*
+ * kube-proxy ignores an entry without a number, which means "all ports", and one without a name:
+ * the API server never gives one, its name for a port that has none is "".
+ */
 static int read_port(const struct field *item, struct kube_slice *slice)
 {
 	struct kube_port *port = &slice->port[slice->ports];
@@ -157,6 +160,7 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 	const char *name = NULL;
 	int err;
 
+	*port = (struct kube_port){}; /* where an ignored one may have been read to */
 	err = field_object(item);
 	if (!err)
 		err = kube_read_port(&number, 0, &port->port);
@@ -164,8 +168,12 @@ static int read_port(const struct field *item, struct kube_slice *slice)
 		err = kube_read_protocol(item, &port->protocol);
 	if (!err)
 		err = kube_read_name(&name_field, KUBE_MAX_PORT_NAME, &name);
-	if (err || !port->port)
+	if (err)
 		return err;
+	if (!port->port || !name_field.value) {
+		slice->ports_ignored++;
+		return 0;
+	}
 	err = kube_copy(name ? name : "", &port->name);
 	slice->ports += !err;
 	return err;

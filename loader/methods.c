@@ -14,9 +14,21 @@
 struct reading {
 	struct store_change *change;
 	struct kube_error error;
+	json_t *warnings;
 	bool remove;
 	size_t count;
 };
+
+/* What kube-proxy leaves out of an object without refusing it is told. */
+static void warn(struct reading *r, const struct kube_object *object)
+{
+	if (object->kind == KUBE_SLICE && object->slice.ports_ignored)
+		json_array_append_new(
+			r->warnings,
+			json_sprintf("EndpointSlice \"%s/%s\": ports without a name or a number "
+				     "are ignored",
+				     object->slice.namespace, object->slice.name));
+}
 
 static int read_object(json_t *json, void *arg)
 {
@@ -31,6 +43,8 @@ static int read_object(json_t *json, void *arg)
 		return rc ?: store_change_remove(r->change, key);
 	}
 	rc = kube_parse(json, &object, &r->error);
+	if (!rc)
+		warn(r, object);
 	rc = rc ?: store_change_put(r->change, &object);
 	kube_free(&object);
 	return rc;
@@ -133,7 +147,8 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	};
 	_cleanup_(store_change_free) struct store_change *change = NULL;
 	bool replace = !strcmp(method, "replace");
-	struct reading r = {.remove = !strcmp(method, "delete")};
+	json_auto_t *warnings = json_array();
+	struct reading r = {.remove = !strcmp(method, "delete"), .warnings = warnings};
 	json_t *objects = json_object_get(params, "objects");
 	struct store_result done;
 	int rc;
@@ -154,6 +169,7 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 		return rc;
 	d->revision++;
 	json_array_clear(d->warnings);
+	json_array_extend(d->warnings, warnings);
 	monitor_begin(d->monitor);
 	rc = store_commit(d->store, &change, &visitor, &done);
 	if (!rc && replace && !d->replaying)

@@ -14,14 +14,28 @@
 #include "options_parts.h"
 #include "rpc.h"
 #include "util.h"
+#include "words.h"
 
 #ifndef NEARPATH_VERSION
 #define NEARPATH_VERSION "0.1"
 #endif
 
-#define NAMES_MAX 256
+#define NAMES_MAX   256
+#define HELP_COLUMN 39 /* where explanations begin, and the width they keep to */
+#define HELP_WIDTH  100
 
-static char host_name[HOST_NAME_MAX + 1];
+char *option_keep(const char *text)
+{
+	static char **kept;
+	static size_t count;
+	char **more = realloc(kept, (count + 1) * sizeof(*kept));
+
+	if (!more)
+		return NULL;
+	kept = more;
+	kept[count] = strdup(text);
+	return kept[count] ? kept[count++] : NULL;
+}
 
 int option_bool(const char *text, bool *value, char *error, size_t size)
 {
@@ -39,14 +53,34 @@ int option_bool(const char *text, bool *value, char *error, size_t size)
 
 void option_note(struct options *o, const char *what, const char *why)
 {
-	size_t used = strlen(o->notes);
+	size_t used = strlen(o->notes), left = sizeof(o->notes) - used;
+	int length = snprintf(o->notes + used, left, "%s: %s\n", what, why);
 
-	snprintf(o->notes + used, sizeof(o->notes) - used, "%s: %s\n", what, why);
+	if (length < 0 || (size_t)length >= left)
+		o->notes[used] = '\0'; /* whole lines only */
 }
 
 static bool is_bool(const struct option_info *i)
 {
 	return i->argument && !strcmp(i->argument, OPTION_BOOL);
+}
+
+/* One option: its explanation in lines of whole words, each under the other. */
+static void print_option(const char *left, const char *help)
+{
+	size_t length;
+
+	printf("  %-*s", HELP_COLUMN - 3, left);
+	while (*help) {
+		length = strnlen(help, HELP_WIDTH - HELP_COLUMN);
+		while (help[length] && length && help[length] != ' ')
+			length--;
+		length = length ?: strcspn(help, " ");
+		printf(" %.*s\n", (int)length, help);
+		help += length + strspn(help + length, " ");
+		if (*help)
+			printf("%*s", HELP_COLUMN - 1, "");
+	}
 }
 
 static void print_help(void)
@@ -63,33 +97,12 @@ static void print_help(void)
 			continue;
 		snprintf(left, sizeof(left), "--%s%s%s", i->name, is_bool(i) ? "" : " ",
 			 i->argument);
-		printf("  %-36s %s\n", left, i->help);
+		print_option(left, i->help);
 	}
-	printf("  %-36s %s\n  %-36s %s\n", "--help", "this text", "--version", "the version");
+	print_option("--help", "this text");
+	print_option("--version", "the version");
 	printf("\nOther options of kube-proxy are accepted and do nothing; each is noted on "
 	       "stderr.\n");
-}
-
-/* How many characters to insert, remove or change. */
-static size_t distance(const char *from, const char *to)
-{
-	size_t row[NAMES_MAX], length = strlen(to), i, n, diagonal, change;
-
-	if (length >= ARRAY_SIZE(row))
-		return SIZE_MAX;
-	for (n = 0; n <= length; n++)
-		row[n] = n;
-	for (i = 0; from[i]; i++) {
-		diagonal = row[0];
-		row[0] = i + 1;
-		for (n = 1; n <= length; n++) {
-			change = diagonal + (from[i] != to[n - 1]);
-			diagonal = row[n];
-			row[n] = row[n] < row[n - 1] ? row[n] + 1 : row[n - 1] + 1;
-			row[n] = change < row[n] ? change : row[n];
-		}
-	}
-	return row[length];
 }
 
 const char *option_nearest(const char *word, const char *const *names, size_t count)
@@ -97,15 +110,15 @@ const char *option_nearest(const char *word, const char *const *names, size_t co
 	const char *nearest = "";
 
 	for (size_t i = 0; i < count; i++)
-		if (!*nearest || distance(word, names[i]) < distance(word, nearest))
+		if (!*nearest || edit_distance(word, names[i]) < edit_distance(word, nearest))
 			nearest = names[i];
 	return nearest;
 }
 
 static int unknown(const char *name, char *error, size_t size)
 {
-	const char *names[NAMES_MAX];
-	size_t count = 0;
+	const char *names[NAMES_MAX] = {"help", "version"};
+	size_t count = 2;
 
 	for (const struct option_info *i = options_table; i->name; i++)
 		names[count++] = i->name;
@@ -116,11 +129,20 @@ static int unknown(const char *name, char *error, size_t size)
 	return -EINVAL;
 }
 
+/* kube-proxy takes '_' in names for '-'. */
+static bool is_name(const char *name, const char *word, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (name[i] != (word[i] == '_' ? '-' : word[i]))
+			return false;
+	return !name[length];
+}
+
 static const struct option_info *find(const char *name, size_t length)
 {
 	const struct option_info *i = options_table;
 
-	while (i->name && (strncmp(i->name, name, length) != 0 || i->name[length]))
+	while (i->name && !is_name(i->name, name, length))
 		i++;
 	return i->name ? i : NULL;
 }
@@ -129,9 +151,16 @@ static const struct option_ignored *find_ignored(const char *name, size_t length
 {
 	const struct option_ignored *i = options_ignored;
 
-	while (i->name && (strncmp(i->name, name, length) != 0 || i->name[length]))
+	while (i->name && !is_name(i->name, name, length))
 		i++;
 	return i->name ? i : NULL;
+}
+
+const char *option_ignored_why(const char *name)
+{
+	const struct option_ignored *i = find_ignored(name, strlen(name));
+
+	return i ? i->why : NULL;
 }
 
 int option_set(struct options *o, const char *name, const char *text, char *error, size_t size)
@@ -180,7 +209,7 @@ bool options_knows(const char *text, bool *wants_value)
 	return true;
 }
 
-/* One option at argv[*at]; *at moves to the next. set false: only past it. */
+/* One option at argv[*at]; *at moves to the next. */
 static int parse_one(char **argv, int *at, struct options *o, char *error, size_t size)
 {
 	const struct option_ignored *ignored;
@@ -219,9 +248,10 @@ static int parse_one(char **argv, int *at, struct options *o, char *error, size_
 
 static void defaults(struct options *o)
 {
-	gethostname(host_name, sizeof(host_name) - 1);
+	char host[HOST_NAME_MAX + 1] = "", ignored[64];
+
 	*o = (struct options){
-		.node_name = host_name,
+		.node_name = "",
 		.socket = RPC_DEFAULT_PATH,
 		.bpffs = "/sys/fs/bpf/nearpath",
 		.state_dir = "/var/lib/nearpath",
@@ -239,23 +269,25 @@ static void defaults(struct options *o)
 		.sock = true,
 		.max_affinity = 65536,
 	};
+	gethostname(host, sizeof(host) - 1);
+	option_set(o, "node-name", host, ignored, sizeof(ignored));
 }
 
-/* The last --config of the command line; other words are looked at later. */
-static const char *find_config(int argc, char **argv)
+/* What the command line last gives to an option; NULL: it does not. */
+static const char *last_value(int argc, char **argv, const char *name)
 {
-	const char *path = NULL;
-	bool wants_value = false;
+	const char *value = NULL;
+	bool wants_value;
+	struct word word;
 
 	for (int at = 1; at < argc; at++) {
-		if (!strncmp(argv[at], "--config=", 9))
-			path = argv[at] + 9;
-		else if (!strcmp(argv[at], "--config") && at + 1 < argc)
-			path = argv[at + 1];
-		if (options_knows(argv[at], &wants_value) && wants_value)
-			at++;
+		if (!options_knows(argv[at], &wants_value) || !read_word(argv[at], &word))
+			continue;
+		at += wants_value;
+		if (is_name(name, word.name, word.length) && at < argc)
+			value = wants_value ? argv[at] : word.value;
 	}
-	return path;
+	return value;
 }
 
 /* What is given must fit together. */
@@ -263,30 +295,47 @@ static int check(struct options *o, char *error, size_t size)
 {
 	if (o->detect_local == DETECT_BRIDGE && !o->pod_bridge) {
 		snprintf(error, size,
-			 "--detect-local-mode BridgeInterface wants --pod-bridge-interface too");
+			 "--detect-local-mode BridgeInterface wants --pod-bridge-interface too "
+			 "(detectLocal.bridgeInterface)");
 		return -EINVAL;
 	}
 	if (o->detect_local == DETECT_IFACE_PREFIX && !o->pod_iface_prefix) {
 		snprintf(error, size,
 			 "--detect-local-mode InterfaceNamePrefix wants "
-			 "--pod-interface-name-prefix too");
+			 "--pod-interface-name-prefix too (detectLocal.interfaceNamePrefix)");
 		return -EINVAL;
 	}
+	if (o->cleanup)
+		return 0;
+	if (o->detect_local == DETECT_CLUSTER_CIDR && !o->cluster_cidr.count)
+		option_note(o, "--cluster-cidr", "not given, so that pods are not told apart");
+	if (o->detect_local == DETECT_NODE_CIDR)
+		option_note(o, "--detect-local-mode NodeCIDR",
+			    "pods are told apart once this node's Node has come, with podCIDRs");
 	return 0;
+}
+
+/* The file, over the defaults; then nothing of it where a list on the command line is collected. */
+static int read_config(int argc, char **argv, struct options *o, char *error, size_t size)
+{
+	const char *path = last_value(argc, argv, "config");
+	int rc = path && *path ? config_read(o, path, error, size) : 0;
+
+	if (last_value(argc, argv, "nodeport-addresses")) {
+		o->nodeport_addresses.count = 0;
+		o->nodeport_primary = false;
+	}
+	return rc;
 }
 
 int options_parse(int argc, char **argv, struct options *options, char *error, size_t size)
 {
-	const char *config = find_config(argc, argv);
 	struct options o;
-	int at = 1, rc = 0;
+	int at = 1, rc;
 
 	defaults(&o);
-	if (config)
-		rc = config_read(&o, config, error, size);
-	if (rc)
-		return rc;
-	while (at < argc) {
+	rc = read_config(argc, argv, &o, error, size);
+	while (!rc && at < argc) {
 		if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h")) {
 			print_help();
 			return 1;
@@ -296,10 +345,8 @@ int options_parse(int argc, char **argv, struct options *options, char *error, s
 			return 1;
 		}
 		rc = parse_one(argv, &at, &o, error, size);
-		if (rc)
-			return rc;
 	}
-	rc = check(&o, error, size);
+	rc = rc ?: check(&o, error, size);
 	if (!rc)
 		*options = o;
 	return rc;

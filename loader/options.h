@@ -26,7 +26,7 @@ struct bind_to {
 };
 
 struct options {
-	const char *node_name; /* default: the host name */
+	const char *node_name; /* in lower case; default: the host name */
 	const char *zone;      /* NULL: from the Node object's label */
 	const char *socket;
 	const char *socket_group;
@@ -61,12 +61,13 @@ struct options {
 	bool sock;		 /* translate for them at connect(); default: true */
 	uint32_t max_affinity;	 /* session affinity records */
 	bool cleanup;
-	char notes[4096]; /* what was accepted but means nothing here: a line each */
+	char notes[4096]; /* what was accepted but means nothing here, or is missing: a line each */
 };
 
 /*
  * 0: run. 1: --help or --version was printed, exit 0. -EINVAL: error says what is wrong and the
- * way out. The file of --config is read first, whatever the order: what the command line says wins.
+ * way out; *options is as it was. The file of --config is read first, whatever the order: what the
+ * command line says wins. (kube-proxy leaves most of its command line out once it has a file.)
  * Strings point into argv, or live as long as the process.
  */
 int options_parse(int argc, char **argv, struct options *options, char *error, size_t size);

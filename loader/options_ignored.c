@@ -7,18 +7,20 @@
 
 #include "options_parts.h"
 
-#define RULES	  "there are no iptables rules to sync"
+#define RULES	  "there are no rules to sync"
 #define IPVS	  "there is no IPVS here"
 #define WINDOWS	  "this is not Windows"
 #define CONNTRACK "flows are kept in tables of their own; see --max-flows"
 #define LOGGING	  "the log is stderr, one line an event"
 #define API	  "nearpathd asks no API server; objects come by the config socket"
-#define OTHER	  "it has no counterpart here"
+#define CLOUD	  "nearpathd knows no cloud providers"
+#define CADVISOR  "nobody asks for the machine's id here"
 
 const struct option_ignored options_ignored[] = {
-	{"iptables-masquerade-bit", false, RULES},
+	{"iptables-masquerade-bit", false, "packets are not marked"},
 	{"iptables-min-sync-period", false, RULES},
 	{"iptables-sync-period", false, RULES},
+	{"cleanup-iptables", true, "to remove kube-proxy's rules, use kube-proxy --cleanup"},
 	{"cleanup-ipvs", true, IPVS},
 	{"ipvs-exclude-cidrs", false, IPVS},
 	{"ipvs-min-sync-period", false, IPVS},
@@ -34,6 +36,7 @@ const struct option_ignored options_ignored[] = {
 	{"root-hnsendpoint-name", false, WINDOWS},
 	{"source-vip", false, WINDOWS},
 	{"windows-service", true, WINDOWS},
+	{"conntrack-max", false, CONNTRACK},
 	{"conntrack-max-per-core", false, CONNTRACK},
 	{"conntrack-min", false, CONNTRACK},
 	{"conntrack-tcp-be-liberal", true, CONNTRACK},
@@ -66,16 +69,24 @@ const struct option_ignored options_ignored[] = {
 	{"kube-api-content-type", false, API},
 	{"kube-api-qps", false, API},
 	{"master", false, API},
-	{"bind-address-hard-fail", true, OTHER},
-	{"boot-id-file", false, OTHER},
-	{"feature-gates", false, OTHER},
-	{"init-only", true, OTHER},
-	{"machine-id-file", false, OTHER},
-	{"oom-score-adj", false, OTHER},
-	{"profiling", true, OTHER},
-	{"proxy-mode", false, OTHER},
-	{"proxy-port-range", false, OTHER},
-	{"show-hidden-metrics-for-version", false, OTHER},
-	{"write-config-to", false, OTHER},
+	{"azure-container-registry-config", false, CLOUD},
+	{"cloud-provider-gce-l7lb-src-cidrs", false, CLOUD},
+	{"cloud-provider-gce-lb-src-cidrs", false, CLOUD},
+	{"google-json-key", false, CLOUD},
+	{"boot-id-file", false, CADVISOR},
+	{"machine-id-file", false, CADVISOR},
+	{"bind-address-hard-fail", true, "what a taken port does is not a matter of options"},
+	{"default-not-ready-toleration-seconds", false, API},
+	{"default-unreachable-toleration-seconds", false, API},
+	{"feature-gates", false, "there are no feature gates"},
+	{"init-only", true, "nothing is to be prepared; nearpathd goes on and runs"},
+	{"oom-score-adj", false, "set OOMScoreAdjust= in nearpathd.service"},
+	{"profiling", true, "there is no /debug/pprof"},
+	{"proxy-mode", false,
+	 "the only mode is nearpath's own; docs/options.md says how it differs"},
+	{"proxy-port-range", false, "services take no ports of the host"},
+	{"resource-container", false, "set Slice= in nearpathd.service"},
+	{"show-hidden-metrics-for-version", false, "no metrics are hidden"},
+	{"write-config-to", false, "nothing is written; nearpathd goes on and runs"},
 	{NULL, false, NULL},
 };

@@ -31,10 +31,16 @@ extern const struct option_ignored options_ignored[];
 /* Set one option from text, by whatever way it came. -ENOENT: there is no such option. */
 int option_set(struct options *o, const char *name, const char *text, char *error, size_t size);
 
-/* Note that something was accepted and means nothing. */
+/* Why an option of kube-proxy means nothing here; NULL: it is none of those. */
+const char *option_ignored_why(const char *name);
+
+/* A copy that lives as long as the process, as argv does. NULL: no memory. */
+char *option_keep(const char *text);
+
+/* Note that something was accepted and means nothing; left out where there is no more room. */
 void option_note(struct options *o, const char *what, const char *why);
 
-/* pflag's words: true, false, 1, 0, t, f, in any case. */
+/* pflag's words, in any case: true, false, 1, 0, t, f. */
 int option_bool(const char *text, bool *value, char *error, size_t size);
 
 /* The nearest of names by edit distance. */

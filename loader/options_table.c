@@ -4,6 +4,7 @@
  * kube-proxy have its names and take what it takes.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -31,13 +32,24 @@ static int number(const char *text, uint32_t low, uint32_t high, uint32_t *value
 	return 0;
 }
 
+/* As kube-proxy reads it: without blanks around it, in lower case. */
 static int set_node_name(struct options *o, const char *text, char *error, size_t size)
 {
-	if (!*text || strlen(text) > 253) {
+	size_t length;
+	char name[254];
+
+	text += strspn(text, " \t");
+	length = strlen(text);
+	while (length && strchr(" \t", text[length - 1]))
+		length--;
+	if (!length || length >= sizeof(name)) {
 		snprintf(error, size, "a node name has 1 to 253 characters");
 		return -EINVAL;
 	}
-	o->node_name = text;
+	for (size_t i = 0; i < length; i++)
+		name[i] = (char)tolower((unsigned char)text[i]);
+	name[length] = '\0';
+	o->node_name = option_keep(name) ?: o->node_name;
 	return 0;
 }
 
@@ -209,18 +221,31 @@ static int set_service_cidr(struct options *o, const char *text, char *error, si
 	return set_ranges(&o->service_cidr, text, error, size);
 }
 
+/* Given several times, the lists are one. */
 static int set_nodeport_addresses(struct options *o, const char *text, char *error, size_t size)
 {
-	o->nodeport_primary = !strcmp(text, "primary");
-	if (o->nodeport_primary) {
-		o->nodeport_addresses.count = 0;
-		return 0;
+	struct cidr_list *all = &o->nodeport_addresses, more = {};
+	bool primary = !strcmp(text, "primary");
+
+	if (primary ? all->count > 0 : *text && o->nodeport_primary) {
+		snprintf(error, size, "primary stands alone, without CIDRs");
+		return -EINVAL;
 	}
-	if (cidr_list_parse(text, &o->nodeport_addresses) != -EINVAL)
-		return set_ranges(&o->nodeport_addresses, text, error, size);
-	snprintf(error, size, "\"%s\" is not primary or a list of CIDRs such as 192.168.0.0/16",
-		 text);
-	return -EINVAL;
+	o->nodeport_primary |= primary;
+	if (primary)
+		return 0;
+	if (cidr_list_parse(text, &more) == -EINVAL) {
+		snprintf(error, size,
+			 "\"%s\" is not primary or a list of CIDRs such as 192.168.0.0/16", text);
+		return -EINVAL;
+	}
+	if (all->count + more.count > CIDR_LIST_MAX || set_ranges(&more, text, error, size)) {
+		snprintf(error, size, "more than %d ranges", CIDR_LIST_MAX);
+		return -EINVAL;
+	}
+	memcpy(&all->cidr[all->count], more.cidr, more.count * sizeof(*more.cidr));
+	all->count += more.count;
+	return 0;
 }
 
 static int set_detect_local(struct options *o, const char *text, char *error, size_t size)
@@ -293,43 +318,54 @@ static int set_bind_address(struct options *o, const char *text, char *error, si
 	return -EINVAL;
 }
 
-/* ip, ip:port, [ip]:port or :port; "" is nowhere. What is not given stays as it was. */
+/* ip:port or [ip]:port apart; port is NULL where there is an address alone. -EINVAL: neither. */
+static int split_port(const char *text, char *host, size_t size, const char **port)
+{
+	const char *colon = strrchr(text, ':');
+	bool bracket = *text == '[';
+	size_t length = strlen(text);
+
+	*port = NULL;
+	if (colon && (colon > text && colon[-1] == ']' ? bracket : strchr(text, ':') == colon)) {
+		*port = colon + 1;
+		length = colon - text;
+	}
+	if (bracket && (length < 2 || text[length - 1] != ']'))
+		return -EINVAL;
+	text += bracket;
+	length -= 2 * bracket;
+	if (length >= size)
+		return -EINVAL;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	return bracket && !strchr(host, ':') ? -EINVAL : 0;
+}
+
+/* "" is nowhere; without a port, the port stays as it was. */
 static int set_bind_to(struct bind_to *to, const char *text, char *error, size_t size)
 {
-	char host[INET6_ADDRSTRLEN + 2] = "";
-	const char *colon = strrchr(text, ':'), *port = NULL;
 	struct bind_to read = *to;
+	char host[INET6_ADDRSTRLEN];
+	const char *port;
 	uint32_t n;
-	size_t length;
 
 	if (!*text) {
 		to->family = 0;
 		return 0;
 	}
-	if (colon && (colon == text || colon[-1] == ']' || strchr(text, ':') == colon))
-		port = colon + 1;
-	length = port ? (size_t)(colon - text) : strlen(text);
-	if (length >= sizeof(host))
-		goto bad;
-	memcpy(host, text + (*text == '['), length - (*text == '['));
-	if (*text == '[' && (length < 2 || text[length - 1] != ']'))
-		goto bad;
-	if (*text == '[')
-		host[length - 2] = '\0';
-	if (host[0] && read_ip(host, &read.family, &read.addr))
-		goto bad;
-	if (port && number(port, 0, 65535, &n, error, size))
+	if (split_port(text, host, sizeof(host), &port) ||
+	    read_ip(host, &read.family, &read.addr)) {
+		snprintf(error, size,
+			 "\"%s\" is not like 0.0.0.0:10256, [::]:10256, or an address alone", text);
 		return -EINVAL;
-	if (port)
+	}
+	if (port) {
+		if (number(port, 1, 65535, &n, error, size))
+			return -EINVAL;
 		read.port = n;
-	if (!read.port)
-		read.family = 0;
+	}
 	*to = read;
 	return 0;
-bad:
-	snprintf(error, size, "\"%s\" is not like 0.0.0.0:10256, [::]:10256, or an address alone",
-		 text);
-	return -EINVAL;
 }
 
 static int set_healthz(struct options *o, const char *text, char *error, size_t size)
@@ -342,14 +378,17 @@ static int set_metrics(struct options *o, const char *text, char *error, size_t 
 	return set_bind_to(&o->metrics, text, error, size);
 }
 
-/* The old form: a port alone; 0 is off. */
-static int set_port_alone(struct bind_to *to, const char *text, char *error, size_t size)
+/* The old form: a port alone; 0 is off. Where it was off, it is at its default address again. */
+static int set_port_alone(struct bind_to *to, uint32_t address, const char *text, char *error,
+			  size_t size)
 {
 	uint32_t n;
 	int rc = number(text, 0, 65535, &n, error, size);
 
 	if (rc)
 		return rc;
+	if (!to->family)
+		*to = (struct bind_to){.family = NP_IPV4, .addr.v4 = htonl(address)};
 	to->port = n;
 	if (!n)
 		to->family = 0;
@@ -358,12 +397,19 @@ static int set_port_alone(struct bind_to *to, const char *text, char *error, siz
 
 static int set_healthz_port(struct options *o, const char *text, char *error, size_t size)
 {
-	return set_port_alone(&o->healthz, text, error, size);
+	option_note(o, "--healthz-port", "it is deprecated; use --healthz-bind-address");
+	return set_port_alone(&o->healthz, INADDR_ANY, text, error, size);
 }
 
 static int set_metrics_port(struct options *o, const char *text, char *error, size_t size)
 {
-	return set_port_alone(&o->metrics, text, error, size);
+	option_note(o, "--metrics-port", "it is deprecated; use --metrics-bind-address");
+	return set_port_alone(&o->metrics, INADDR_LOOPBACK, text, error, size);
+}
+
+static int set_hostname_override(struct options *o, const char *text, char *error, size_t size)
+{
+	return *text ? set_node_name(o, text, error, size) : 0;
 }
 
 static int set_config(struct options *o, const char *text, char *error, size_t size)
@@ -454,7 +500,7 @@ const struct option_info options_table[] = {
 	 "/healthz and /livez; \"\" is off (default: 0.0.0.0:10256)"},
 	{"metrics-bind-address", "ADDR:PORT", set_metrics,
 	 "/metrics, /healthz, /proxyMode; \"\" is off (default: 127.0.0.1:10249)"},
-	{"hostname-override", "NAME", set_node_name, "kube-proxy's name for --node-name"},
+	{"hostname-override", "NAME", set_hostname_override, "kube-proxy's name for --node-name"},
 	{"kubeconfig", "FILE", set_kubeconfig, NULL},
 	{"iptables-localhost-nodeports", OPTION_BOOL, set_localhost_nodeports, NULL},
 	{"healthz-port", "PORT", set_healthz_port, NULL},

@@ -22,6 +22,7 @@
 
 #include "../maps/settings.h"
 #include "cidr.h"
+#include "sock.skel.h"
 #include "tc.skel.h"
 #include "util.h"
 #include "xdp.skel.h"
@@ -382,21 +383,34 @@ static int adopt_map(struct bpf_map *map, const struct map_info *m, const char *
 	return bpf_map__reuse_fd(map, fd);
 }
 
-/* Size the kernel maps of the first object, or take them from their pins. */
-static int prepare_maps(struct tables *t, const struct tables_options *o)
+static uint32_t map_entries(const struct tables_options *o, enum tables_map map)
 {
-	const uint32_t sizes[TABLES_MAPS] = {
-		[TABLES_MAP_source_ranges] = o->max_services * 16,
-		[TABLES_MAP_affinity] = o->max_affinity ?: 1,
-	};
+	switch (map) {
+	case TABLES_MAP_source_ranges:
+		return o->max_services * 16;
+	case TABLES_MAP_affinity:
+		return o->max_affinity ?: 1;
+	default:
+		return 0; /* as many as there are sockets */
+	}
+}
+
+/* Before an object is loaded: its kernel maps are sized, or taken from another or their pins. */
+static int prepare_maps(struct tables *t, const struct tables_options *o, struct bpf_object *object)
+{
 	char path[PATH_MAX];
 	struct bpf_map *map;
 	int i, rc;
 
 	for (i = 0; i < TABLES_MAPS; i++) {
-		map = bpf_object__find_map_by_name(t->tc->obj, maps[i].name);
-		rc = map ? bpf_map__set_max_entries(map, sizes[i]) : -ENOENT;
-		if (!rc && o->bpffs)
+		map = bpf_object__find_map_by_name(object, maps[i].name);
+		if (!map)
+			continue;
+		if (t->map_fd[i] >= 0)
+			rc = bpf_map__reuse_fd(map, t->map_fd[i]);
+		else
+			rc = bpf_map__set_max_entries(map, map_entries(o, i));
+		if (!rc && t->map_fd[i] < 0 && o->bpffs)
 			rc = pin_path(path, sizeof(path), o->bpffs, maps[i].name)
 				     ?: adopt_map(map, &maps[i], path);
 		if (rc && rc != -ENOENT)
@@ -405,25 +419,66 @@ static int prepare_maps(struct tables *t, const struct tables_options *o)
 	return 0;
 }
 
-/* Once the first object is loaded: pin its kernel maps, and give them to the other. */
-static int share_maps(struct tables *t, const char *bpffs, struct bpf_object *other)
+/* And once it is: those it brought are pinned. */
+static int keep_maps(struct tables *t, const char *bpffs, struct bpf_object *object)
 {
 	char path[PATH_MAX];
 	struct bpf_map *map;
 	int i, rc;
 
 	for (i = 0; i < TABLES_MAPS; i++) {
-		map = bpf_object__find_map_by_name(t->tc->obj, maps[i].name);
+		map = bpf_object__find_map_by_name(object, maps[i].name);
+		if (!map || t->map_fd[i] >= 0)
+			continue;
 		t->map_fd[i] = bpf_map__fd(map);
 		rc = bpffs ? pin_path(path, sizeof(path), bpffs, maps[i].name) : 0;
 		if (!rc && bpffs && access(path, F_OK) && bpf_obj_pin(t->map_fd[i], path))
 			rc = -errno;
-		map = bpf_object__find_map_by_name(other, maps[i].name);
-		if (!rc && map)
-			rc = bpf_map__reuse_fd(map, t->map_fd[i]);
 		if (rc)
 			return rc;
 	}
+	return 0;
+}
+
+static int load_object(struct tables *t, const struct tables_options *o,
+		       struct bpf_object_skeleton *skeleton)
+{
+	struct bpf_object *object = *skeleton->obj;
+	int rc = reuse_tables(t, object);
+
+	rc = rc ?: prepare_maps(t, o, object);
+	rc = rc ?: bpf_object__load_skeleton(skeleton);
+	return rc ?: keep_maps(t, o->bpffs, object);
+}
+
+/* Packets do without these programs: a kernel that has no such hooks is no reason not to start. */
+static int load_sock(struct tables *t, const struct tables_options *o,
+		     const struct np_settings *settings)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	if (!o->sock) { /* what was promised to sockets ends with the programs */
+		rc = o->bpffs ? pin_path(path, sizeof(path), o->bpffs,
+					 maps[TABLES_MAP_sock_peers].name)
+			      : 0;
+		return rc ?: o->bpffs && unlink(path) && errno != ENOENT ? -errno : 0;
+	}
+	t->sock = sock_bpf__open();
+	if (!t->sock)
+		return -errno;
+	t->sock->rodata->np = *settings;
+	bpf_map__set_autocreate(t->sock->maps.fragments, false);
+	rc = load_object(t, o, t->sock->skeleton);
+	if (rc == -EPROTO)
+		return rc;
+	t->sock_error = rc;
+	if (rc)
+		return 0;
+#define X(name, hook) t->sock_fd[TABLES_SOCK_##name] = bpf_program__fd(t->sock->progs.np_##name);
+	TABLES_SOCK_LIST(X)
+#undef X
+	t->list_fd = bpf_program__fd(t->sock->progs.np_list);
 	return 0;
 }
 
@@ -439,9 +494,8 @@ static int load_programs(struct tables *t, const struct tables_options *o)
 		return -errno;
 	t->tc->rodata->np = settings;
 	t->xdp->rodata->np = settings;
-	rc = reuse_tables(t, t->tc->obj) ?: reuse_tables(t, t->xdp->obj);
-	rc = rc ?: prepare_maps(t, o) ?: tc_bpf__load(t->tc);
-	rc = rc ?: share_maps(t, o->bpffs, t->xdp->obj) ?: xdp_bpf__load(t->xdp);
+	rc = load_object(t, o, t->tc->skeleton);
+	rc = rc ?: load_object(t, o, t->xdp->skeleton);
 	if (rc && !reason[0]) {
 		snprintf(reason, sizeof(reason),
 			 "the kernel refused a program: %s (nearpath needs Linux 6.1 or later)",
@@ -452,7 +506,7 @@ static int load_programs(struct tables *t, const struct tables_options *o)
 	t->ingress_fd = bpf_program__fd(t->tc->progs.np_ingress);
 	t->egress_fd = bpf_program__fd(t->tc->progs.np_egress);
 	t->xdp_fd = bpf_program__fd(t->xdp->progs.np_xdp);
-	return 0;
+	return load_sock(t, o, &settings);
 }
 
 int tables_open(const struct tables_options *options, struct tables **tables, const char **why)
@@ -466,6 +520,9 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 		return -ENOMEM;
 	for (i = 0; i < TABLES; i++)
 		t->fd[i] = -1;
+	memset(t->map_fd, -1, sizeof(t->map_fd));
+	memset(t->sock_fd, -1, sizeof(t->sock_fd));
+	t->list_fd = -1;
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
 	rc = open_tables(t, options->bpffs);
@@ -491,6 +548,7 @@ void tables_close(struct tables **tables)
 		return;
 	tc_bpf__destroy(t->tc);
 	xdp_bpf__destroy(t->xdp);
+	sock_bpf__destroy(t->sock);
 	for (i = 0; i < TABLES; i++) {
 		if (*table_pointer(t, i))
 			munmap(*table_pointer(t, i), (size_t)t->size[i] * value_sizes[i]);

@@ -17,6 +17,7 @@
 #include "../maps/limit.h"
 #include "../maps/route.h"
 #include "../maps/service.h"
+#include "../maps/sock.h"
 #include "../maps/stats.h"
 
 /* X(map name as in maps.bpf.h, type of its values). */
@@ -41,7 +42,8 @@
 /* X(map name, type of its keys, type of its values): kernel maps, by system calls. */
 #define TABLES_MAP_LIST(X)                                                                         \
 	X(source_ranges, struct np_range_key, uint32_t)                                            \
-	X(affinity, struct np_affinity_key, struct np_affinity)
+	X(affinity, struct np_affinity_key, struct np_affinity)                                    \
+	X(sock_peers, int, struct np_sock)
 
 enum tables_map {
 #define X(name, key, value) TABLES_MAP_##name,
@@ -66,10 +68,30 @@ struct tables_options {
 	uint32_t max_affinity;
 	uint16_t snat_port_first; /* host order; 0: choose below the local port range */
 	uint16_t snat_port_count;
+	bool sock; /* load the programs for the node's own processes */
 };
 
 struct tc_bpf;
 struct xdp_bpf;
+struct sock_bpf;
+
+/* X(name: program np_<name>, attached as BPF_CGROUP_<hook>). */
+#define TABLES_SOCK_LIST(X)                                                                        \
+	X(recvmsg4, UDP4_RECVMSG)                                                                  \
+	X(recvmsg6, UDP6_RECVMSG)                                                                  \
+	X(getpeername4, INET4_GETPEERNAME)                                                         \
+	X(getpeername6, INET6_GETPEERNAME)                                                         \
+	X(sendmsg4, UDP4_SENDMSG)                                                                  \
+	X(sendmsg6, UDP6_SENDMSG)                                                                  \
+	X(connect4, INET4_CONNECT)                                                                 \
+	X(connect6, INET6_CONNECT)
+
+enum tables_sock {
+#define X(name, hook) TABLES_SOCK_##name,
+	TABLES_SOCK_LIST(X)
+#undef X
+		TABLES_SOCKS,
+};
 
 struct tables {
 	/* One pointer and one length (in entries) for each table: t->flows4, t->size[TABLE_flows4].
@@ -79,13 +101,17 @@ struct tables {
 #undef X
 	uint32_t size[TABLES];
 	int fd[TABLES];
-	int map_fd[TABLES_MAPS]; /* of the kernel maps; the objects own them */
+	int map_fd[TABLES_MAPS]; /* of the kernel maps; the objects own them. -1: not there */
 	bool adopted;		 /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];
 	struct tc_bpf *tc;
 	struct xdp_bpf *xdp;
+	struct sock_bpf *sock;
 	int ingress_fd, egress_fd, xdp_fd; /* the programs */
+	int sock_fd[TABLES_SOCKS];	   /* -1: not asked for, or refused by the kernel: */
+	int list_fd;			   /* of np_list; the same */
+	int sock_error;			   /* why, -errno */
 };
 
 /*

@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What a socket of the node's own processes was promised and what it got: kept with the socket (a
- * socket-local storage map), gone with it. TCP and connected UDP have one peer; a UDP socket that
- * sends to several frontends has one for each, and answers are told by them.
+ * What a socket of the node's own processes was promised and what it got: kept with the socket (the
+ * socket-local storage map `sock_peers`), gone with it. Programs write, nearpathd only reads.
  */
 #ifndef NEARPATH_MAPS_SOCK_H
 #define NEARPATH_MAPS_SOCK_H
 
 #include "abi.h"
 
-#define NP_SOCK_PEERS 4
+#define NP_SOCK_PEERS	  8 /* a power of two; an element of the map is then one of 512 bytes */
+#define NP_SOCK_CONNECTED 0 /* the peer of connect(); the others are those of sendmsg() */
 
+/* One conversation. */
 struct np_peer {
 	union np_addr frontend; /* what the process named */
-	union np_addr backend;	/* where the packets go */
+	union np_addr backend;	/* where its packets go */
 	__be16 frontend_port;
 	__be16 backend_port;
-	__u8 family;	/* NP_IPV4 or NP_IPV6; 0: empty. IPv4 also where the socket is AF_INET6 */
-	__u8 connected; /* by connect(), not sendmsg() */
+	__u8 family; /* NP_IPV4 or NP_IPV6; 0: empty. NP_IPV4 too for ::ffff:a.b.c.d */
+	__u8 protocol;
 	__u8 pad[2];
-	__u32 service; /* np_service.id */
-	__u32 number;  /* of the backend */
-	__u64 seen;    /* jiffies, of the last datagram sent */
+	__u32 number; /* of the backend */
+	__u32 seen;   /* jiffies, low 32 bits, of the last datagram either way */
+	__u32 turn;   /* np_sock.turn at the last datagram sent */
 };
-NP_STATIC_ASSERT(sizeof(struct np_peer) == 56);
+NP_STATIC_ASSERT(sizeof(struct np_peer) == 52);
 
+/*
+ * Of TCP and connected UDP only the first peer counts, and only while the socket is connected. A
+ * UDP socket that is not may talk to several frontends; answers are told apart by their source, and
+ * where two frontends share a backend, they are taken for those of the one that was sent to last.
+ */
 struct np_sock {
 	struct np_peer peer[NP_SOCK_PEERS];
+	__u32 turn; /* datagrams sent */
+	__u32 pad;
 };
+NP_STATIC_ASSERT(sizeof(struct np_sock) == 424);
+
+/* What the program np_list tells of a UDP socket that was connected to a frontend. */
+struct np_sock_entry {
+	__u64 cookie; /* the socket's, as in sock_diag */
+	struct np_peer peer;
+	__u32 pad;
+};
+NP_STATIC_ASSERT(sizeof(struct np_sock_entry) == 64);
 
 #endif

@@ -56,17 +56,6 @@ static char *dump(const json_t *json)
 
 /* ---- cases with packets ---- */
 
-/* What names of origins are classes is explain's business; a difference is worth a line. */
-static void check_origin(const json_t *packet, const json_t *answer)
-{
-	const char *origin = text(packet, "origin"), *class = text(answer, "class");
-
-	/* Without a detector nobody is a pod. */
-	if (!strcmp(origin, "node") != !strcmp(class, "node"))
-		differs(text(packet, "name"), "class is \"%s\", the packet is from \"%s\"", class,
-			origin);
-}
-
 static bool same(const json_t *expect, const json_t *answer, const char *key)
 {
 	const json_t *wanted = json_object_get(expect, key);
@@ -78,16 +67,15 @@ static void check_answer(const json_t *packet, const json_t *answer)
 {
 	const json_t *expect = json_object_get(packet, "expect");
 	_cleanup_free_ char *wanted = NULL, *got = NULL;
-	unsigned before = at.failed;
 
-	check_origin(packet, answer);
 	if (!same(expect, answer, "verdict") || !same(expect, answer, "backends") ||
 	    !same(expect, answer, "snat")) {
 		wanted = dump(expect);
 		got = dump(answer);
 		differs(text(packet, "name"), "expected %s, got %s", wanted, got);
+		return;
 	}
-	at.passed += at.failed == before;
+	at.passed++;
 }
 
 static void run_packet(struct instance *in, const json_t *packet)

@@ -7,6 +7,7 @@
 #ifndef NEARPATH_TC_REJECT_H
 #define NEARPATH_TC_REJECT_H
 
+#include "../datapath/frontend.h"
 #include "../datapath/icmp.h"
 #include "../datapath/limit.h"
 #include "checksum.h"
@@ -50,7 +51,7 @@ static __always_inline bool can_answer(struct __sk_buff *skb, const union np_add
 		return false;
 	if (family == NP_IPV4) /* this network, loopback, multicast, reserved and broadcast */
 		return first != 0 && first != 127 && first < 224;
-	return first != 0xFF && !addr_is_zero(src);
+	return first != 0xFF && !addr_is_zero(src) && !addr_is_loopback(src, family);
 }
 
 /*
@@ -88,6 +89,9 @@ static __always_inline bool refusal_read(struct __sk_buff *skb, __u32 l2_len, st
 	if (r->quote > QUOTE_MAX)
 		r->quote = QUOTE_MAX;
 	r->quote &= ~3U;
+	if (r->quote <
+	    r->header + sizeof(struct icmp_header)) /* it says it is shorter than it is */
+		return false;
 	r->tos = family == NP_IPV4 ? ((struct iphdr *)p.l3)->tos : 0;
 	r->partial = false;
 	if (parsed == PARSE_PORTS)
@@ -216,10 +220,18 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int famil
 	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0) ||
 	    !write_headers(skb, l2_len, &r, sum, family))
 		return TC_ACT_SHOT;
+	/* The room came as zeroes; nothing unless CHECKSUM_COMPLETE. */
+	bpf_csum_update(skb, sum_fold(packet_sum(skb, l2_len, room)));
 	count(NP_HOOK_INGRESS, NP_REASON_REJECTED);
-	/* Without a link-layer header (wg0, tunl0) the device wants a route. */
-	return l2_len ? bpf_redirect(skb->ifindex, 0)
-		      : bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+	if (l2_len)
+		return bpf_redirect(skb->ifindex, 0);
+	/*
+	 * Without a link-layer header (wg0, tunl0) the device wants a route; who asks for it takes
+	 * an Ethernet header off and loses what has none (net/core/filter.c, __bpf_redirect_neigh).
+	 */
+	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
 }
 
 __noinline int tc_refuse4(struct __sk_buff *skb, __u32 l2_len)

@@ -216,7 +216,8 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 		return TODO_PASS;
 	opens = packet_opens(&p);
 	hit = flow_find(&p.tuple, NP_HASH_INGRESS, family, &scratch);
-	if (hit.flow && opens && flow_superseded(hit.flow, p.tuple.protocol, now32(), family)) {
+	if (hit.flow && opens &&
+	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
 		flow_end(hit.number, hit.seq, family);
 		hit.flow = NULL;
 	}

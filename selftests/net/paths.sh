@@ -148,10 +148,10 @@ from_outside() {
 unserved() {
 	local f=$1
 	world_load none client-a --connect "$(to_cluster_ip "$f" none TCP)" --timeout-ms 2000 || true
-	check_equal "IPv$f: no endpoint: pod is not served" "timeout 1" \
+	check_equal "IPv$f: no endpoint: pod is refused" "connect refused 1" \
 		"$(world_names none errors)"
 	world_load none outside --connect "$(to_node_port "$f" none)" --timeout-ms 2000 || true
-	check_equal "IPv$f: no endpoint: outside is not served" "timeout 1" \
+	check_equal "IPv$f: no endpoint: outside is refused" "connect refused 1" \
 		"$(world_names none errors)"
 	world_load none outside --connect "$(to_node_port "$f" away)" --timeout-ms 500 || true
 	check_equal "IPv$f: no local endpoint: outside is dropped" "timeout 1" \

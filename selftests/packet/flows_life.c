@@ -150,7 +150,7 @@ static const struct test tests[] = {
 		   .action = move_to_other, .flows = "tcp_new"}}},
 	{"the last backend goes before it answers", state_remote, .only = ONLY_TCP,
 	 .step = {CONNECT,
-		  {INGRESS, OPENS("pod:40000", "cluster:80"), .verdict = DROP, COUNTS(NO_ENDPOINT),
+		  {INGRESS, OPENS("pod:40000", "cluster:80"), REFUSED(NO_ENDPOINT),
 		   .action = remove_all, .flows = ""}}},
 	{"packets of an expired TCP flow are still of it", state_remote, .only = ONLY_TCP,
 	 .step = {CONNECT,

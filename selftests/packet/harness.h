@@ -3,7 +3,7 @@
  * Packet tests as data. A case is a state (Kubernetes objects, an interface's switches) and a
  * conversation: packets, each with the hook it comes to, the verdict, the packet that must come
  * out, byte for byte, the counters that must have moved, all others not, and the flow records
- * there are then. Every case is run for IPv4 and IPv6, TCP and UDP, unless it says otherwise.
+ * there are then. Every case is run for IPv4 and IPv6, TCP, UDP and SCTP, unless it says otherwise.
  */
 #ifndef NEARPATH_SELFTESTS_HARNESS_H
 #define NEARPATH_SELFTESTS_HARNESS_H
@@ -26,7 +26,7 @@ enum verdict {
 	PASS, /* tc: next program; XDP: on to the stack */
 	DROP,
 	TX,
-	REDIRECT,
+	REDIRECT, /* tc: it has become the ICMP error that refuses it */
 };
 
 /* What differs in the packet that comes out; what is zero is as it came in. */
@@ -63,6 +63,7 @@ struct step {
 #define ONLY_IPV6 0x2
 #define ONLY_TCP  0x4
 #define ONLY_UDP  0x8
+#define ONLY_SCTP 0x10
 
 struct test {
 	const char *name;
@@ -79,6 +80,7 @@ struct group {
 	const struct test *test;
 	size_t count;
 	bool complete;
+	unsigned only; /* as of each case that does not say */
 };
 
 #define GROUP(n, tests)                                                                            \
@@ -110,6 +112,9 @@ struct np_iface world_iface(void);
 /* Run one packet and check all there is to check. */
 void step_run(const struct step *step, bool complete);
 
+/* Run one packet, whatever comes of it. */
+void step_only(const struct step *step);
+
 /* Records by number; and the one in use of a client port (host order), or NULL. */
 struct np_flow *flow_at(uint32_t number);
 struct np_flow *flow_of(uint16_t client_port);
@@ -129,15 +134,21 @@ uint64_t counter(enum np_hook hook, enum np_reason reason);
 #define NEW		     .moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_TRANSLATED, 1}}
 #define HIT		     .moved = {{NP_REASON_TRANSLATED, 1}}
 #define COUNTS(what)	     .moved = {{NP_REASON_##what, 1}}
+#define REFUSED(why)	     .verdict = REDIRECT, .moved = {{NP_REASON_##why, 1}, {NP_REASON_REJECTED, 1}}
 
 /* The groups. */
 extern const struct group packets_pass, packets_ingress, packets_egress, packets_summed;
 extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
+extern const struct group packets_refuse, packets_refuse_summed;
+extern const struct group packets_sctp, packets_sctp_summed;
 extern const struct group packets_fragment, packets_fragment_summed;
 extern const struct group flows_life, flows_ports, flows_full;
 int full_run(void);
 int programs_run(void);
+int refuse_run(void);
+int sctp_run(void);
+int affinity_run(void);
 int truncated_run(void);
 
 #endif

@@ -37,6 +37,14 @@ static const struct name {
 	{"silent", {"10.244.4.50", "fd00:10:244:4::50"}},  /* its gateway has no neighbour entry */
 	{"nowhere", {"10.244.5.60", "fd00:10:244:5::60"}}, /* unreachable, with no source address */
 	{"unrouted", {"10.244.5.61", "fd00:10:244:5::61"}}, /* unreachable */
+	/* Sources that are never answered. */
+	{"zero", {"0.0.0.0", "::"}},
+	{"thisnet", {"0.1.2.3", "::"}},
+	{"loop", {"127.0.0.1", "::1"}},
+	{"loop2", {"127.255.255.254", "::1"}},
+	{"group", {"224.0.0.1", "ff02::1"}},
+	{"reserved", {"240.0.0.1", "ff00::"}},
+	{"everybody", {"255.255.255.255", "ffff::1"}},
 	/* The kernel takes a packet without Ethernet header for IP by what is at bytes 12 and 13.
 	 */
 	{"tunnel", {"8.0.7.7", "2001:db8:86dd::7"}},

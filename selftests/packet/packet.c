@@ -23,14 +23,25 @@ static void put32(uint8_t *at, uint32_t value)
 	put16(at + 2, value);
 }
 
-/* RFC 1071, the long way: one's complement sum of 16-bit words in network order. */
-static uint16_t sum_words(uint32_t sum, const uint8_t *data, size_t length)
+uint16_t sum_words(uint32_t sum, const uint8_t *data, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		sum += i % 2 ? data[i] : data[i] << 8;
 	while (sum >> 16)
 		sum = (sum & 0xFFFF) + (sum >> 16);
 	return sum;
+}
+
+uint32_t crc32c(const uint8_t *data, size_t length)
+{
+	uint32_t crc = ~0U;
+
+	for (size_t i = 0; i < length; i++) {
+		crc ^= data[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82F63B78 : crc >> 1;
+	}
+	return ~crc;
 }
 
 static uint16_t sum_pseudo(const struct packet *p, int family, uint8_t protocol, size_t length)
@@ -93,6 +104,47 @@ static size_t put_udp(uint8_t *l4, const struct packet *p, const struct variant 
 	return 8 + p->payload;
 }
 
+/* The chunk whose meaning is that of the TCP flags; any other one is data. */
+static uint8_t sctp_chunk(const struct packet *p)
+{
+	if (p->chunk)
+		return p->chunk;
+	if (p->flags & RST)
+		return 6; /* ABORT */
+	if (!(p->flags & SYN))
+		return 0; /* DATA */
+	return p->flags & ACK ? 2 : 1;
+}
+
+/* One chunk, with its payload. */
+static size_t put_sctp(uint8_t *l4, const struct packet *p, const struct variant *v)
+{
+	put16(l4, end_parse(p->src, v->family).port);
+	put16(l4 + 2, end_parse(p->dst, v->family).port);
+	put32(l4 + 4, p->flags == SYN ? 0 : 0x90A0B0C0);
+	l4[12] = sctp_chunk(p);
+	put16(l4 + 14, 4 + p->payload);
+	put_payload(l4 + 16, p->payload, v->fill);
+	return 16 + p->payload;
+}
+
+/* The CRC, in the byte order it has; it covers itself as zero. */
+static void put_crc(uint8_t *l4, size_t length, const struct packet *p, const struct variant *v)
+{
+	struct built other;
+	uint32_t crc = crc32c(l4, length);
+
+	if (p->no_checksum)
+		return;
+	if (p->check_of) {
+		packet_build(&other, p->check_of, v);
+		memcpy(l4 + 8, other.byte + other.check, sizeof(crc));
+		return;
+	}
+	for (int i = 0; i < 4; i++)
+		l4[8 + i] = crc >> 8 * i;
+}
+
 static size_t put_icmp(uint8_t *l4, const struct packet *p, const struct variant *v)
 {
 	size_t length = p->payload;
@@ -136,6 +188,11 @@ static size_t put_transport(struct built *b, const struct packet *p, const struc
 	} else if (protocol == IPPROTO_UDP) {
 		length = put_udp(l4, p, v);
 		check = 6;
+	} else if (protocol == IPPROTO_SCTP) {
+		length = put_sctp(l4, p, v);
+		put_crc(l4, length, p, v);
+		b->check = b->l4 + 8;
+		return length;
 	} else if (protocol == IPPROTO_ICMP || protocol == ICMPV6_NEXT) {
 		length = put_icmp(l4, p, v);
 		check = 2;
@@ -180,6 +237,7 @@ static void build_ipv4(struct built *b, const struct packet *p, const struct var
 	b->length += header;
 	length = cut_fragment(b, p, put_transport(b, p, v, protocol_of(p, v)));
 	ip[0] = 0x40 | (p->ihl ?: header / 4);
+	ip[1] = p->tos;
 	put16(ip + 2, header + length);
 	put16(ip + 4, p->id);
 	put16(ip + 6, p->fragment.first / 8 | (p->fragment.more ? 0x2000 : 0));
@@ -235,7 +293,8 @@ static void build_ipv6(struct built *b, const struct packet *p, const struct var
 	uint8_t *ip = b->byte + b->length, *next = ip + 6;
 
 	b->length += IPV6_LENGTH;
-	ip[0] = 0x60;
+	ip[0] = 0x60 | p->tos >> 4;
+	ip[1] = p->tos << 4;
 	ip[7] = p->ttl ?: 64;
 	memcpy(ip + 8, &src.addr, 16);
 	memcpy(ip + 24, &dst.addr, 16);
@@ -258,6 +317,8 @@ void packet_build(struct built *b, const struct packet *p, const struct variant 
 	} else {
 		build_ipv6(b, p, v);
 	}
+	for (uint16_t i = 0; i < p->padding; i++)
+		b->byte[b->length++] = 0xA5;
 	if (p->truncate && p->truncate < b->length)
 		b->length = p->truncate;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Packets as data, and building them: Ethernet, IPv4 or IPv6 with options or extension headers,
- * TCP, UDP, ICMP errors or anything. Every checksum is a sum over the whole packet, by code that
- * has nothing in common with the datapath's, which only adds differences.
+ * TCP, UDP, SCTP, ICMP errors or anything. Every checksum is a sum over the whole packet, and every
+ * CRC is made bit by bit, by code that has nothing in common with the datapath's, which only adds
+ * differences.
  */
 #ifndef NEARPATH_SELFTESTS_PACKET_H
 #define NEARPATH_SELFTESTS_PACKET_H
@@ -42,9 +43,11 @@ struct packet {
 	const char *dst;
 	const char *src_mac; /* NULL: all zero */
 	const char *dst_mac;
-	uint8_t protocol;   /* 0: TCP or UDP, whatever the case is run with */
+	uint8_t protocol;   /* 0: TCP, UDP or SCTP, whatever the case is run with */
 	uint16_t ethertype; /* 0: of the family; others: nothing but payload follows */
-	uint8_t flags;	    /* TCP; 0: ACK */
+	uint8_t flags;	    /* TCP; 0: ACK. SCTP: by what they are there (SYN: INIT) */
+	uint8_t chunk;	    /* SCTP: type of the first chunk; 0: by the flags */
+	uint8_t tos;	    /* IPv4; IPv6: the traffic class */
 	uint8_t ttl;	    /* 0: 64 */
 	uint8_t doff;	    /* 0: the true one, in words; likewise: */
 	uint8_t ihl;
@@ -53,7 +56,7 @@ struct packet {
 	const char *extensions;	  /* IPv6 only: h hop-by-hop, d destination options, r routing */
 	struct bytes hop_by_hop;  /* IPv6 only: a hop-by-hop header as it stands, but for "next" */
 	uint16_t payload;	  /* bytes after the transport header */
-	bool no_checksum;	  /* UDP: the sender made none */
+	bool no_checksum;	  /* UDP: the sender made none; SCTP: the device is to make it */
 	const struct packet *check_of; /* the checksum is that of this other packet */
 	bool zero_sum; /* payload such that the checksum of what comes out is zero */
 
@@ -75,6 +78,7 @@ struct packet {
 	uint16_t quote_length; /* from the quoted IP header; 0: all of it */
 
 	bool bare;	   /* without an Ethernet header */
+	uint16_t padding;  /* bytes after the IP packet, as short Ethernet frames have them */
 	uint16_t truncate; /* only so many bytes are sent; 0: all */
 };
 
@@ -88,11 +92,26 @@ struct built {
 /* How a packet is to be built beyond what it says itself. */
 struct variant {
 	int family;
-	uint8_t protocol; /* of packets that do not say */
+	uint8_t protocol; /* of packets that do not say: TCP, UDP or SCTP */
 	uint16_t fill;	  /* the first two bytes of payload, as they stand */
 };
 
 void packet_build(struct built *b, const struct packet *p, const struct variant *v);
+
+/* RFC 1071, the long way: one's complement sum of 16-bit words in network order. */
+uint16_t sum_words(uint32_t sum, const uint8_t *data, size_t length);
+
+/* RFC 9260, appendix A, one bit after the other. */
+uint32_t crc32c(const uint8_t *data, size_t length);
+
+/*
+ * What a packet is answered by that is refused, from its bytes alone (l3: where its IP header is).
+ * id: the IPv4 identification, which the program was free to choose.
+ */
+void refusal_build(struct built *answer, const struct built *asked, size_t l3, uint16_t id);
+
+/* Does it quote all of the packet? */
+bool refusal_is_whole(const struct built *asked, size_t l3);
 
 /* Resolving ends; see struct packet. */
 struct end {

@@ -2,6 +2,7 @@
 /*
  * Fragmented datagrams: only the first fragment has the ports, the others must go where it went,
  * at every rewrite. The datagram here: 2000 bytes of payload, cut after 1480 bytes of transport.
+ * Not SCTP: its CRC cannot follow a port that changes, for the length of the whole is not known.
  */
 #include "harness.h"
 #include "objects.h"
@@ -25,11 +26,11 @@ static const struct test tests[] = {
 	{"of a new flow: the second follows the first", state_local, .only = ONLY_UDP,
 	 .step = {{INGRESS, FIRST("pod:40000", "cluster:80", 7), .out = {.dst = "local:8080"}, NEW},
 		  {INGRESS, SECOND("pod:40000", "cluster:80", 7), .out = {.dst = "local:8080"}}}},
-	{"of a flow that exists", state_local,
+	{"of a flow that exists", state_local, .only = ONLY_TCP | ONLY_UDP,
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "local:8080"}, NEW},
 		  {INGRESS, FIRST("pod:40000", "cluster:80", 7), .out = {.dst = "local:8080"}, HIT},
 		  {INGRESS, SECOND("pod:40000", "cluster:80", 7), .out = {.dst = "local:8080"}}}},
-	{"on the way back", state_local,
+	{"on the way back", state_local, .only = ONLY_TCP | ONLY_UDP,
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "local:8080"}, NEW},
 		  {EGRESS, FIRST("local:8080", "pod:40000", 9), .out = {.src = "cluster:80"}, HIT},
 		  {EGRESS, SECOND("local:8080", "pod:40000", 9), .out = {.src = "cluster:80"}}}},

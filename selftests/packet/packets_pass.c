@@ -36,7 +36,7 @@ static const struct test tests[] = {
 		  EVERYWHERE(BETWEEN("pod:80", "client:40000"), .no_checksum = true)}},
 	{"directly to a backend", state_local,
 	 .step = {EVERYWHERE(BETWEEN("pod:40000", "local:8080"), .flags = SYN)}},
-	{"in mid-flow without a record", state_local, .only = ONLY_TCP,
+	{"in mid-flow without a record", state_local, .only = ONLY_TCP | ONLY_SCTP,
 	 .step = {EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .payload = 10),
 		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .flags = FIN | ACK),
 		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .flags = RST),
@@ -48,20 +48,22 @@ static const struct test tests[] = {
 	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .ethertype = 0x88B5, .payload = 100),
 		  EVERYWHERE(BETWEEN("pod", "cluster"), .ethertype = 0x8100, .payload = 100)}},
 	{"echo request and reply", state_local, .only = ONLY_TCP,
-	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .icmp4_type = 8, .icmp6_type = 128,
+	 .step = {EVERYWHERE(BETWEEN("pod", "local"), .icmp4_type = 8, .icmp6_type = 128,
 			     .payload = 56),
 		  EVERYWHERE(BETWEEN("local", "pod"), .icmp4_type = 14, .icmp6_type = 129,
 			     .payload = 56)}},
 	{"neighbour discovery", state_local, .only = ONLY_TCP | ONLY_IPV6,
 	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .icmp4_type = 1, .icmp6_type = 135,
 			     .payload = 24)}},
-	{"IGMP, SCTP, GRE, ESP, a protocol of nobody", state_local, .only = ONLY_TCP,
+	{"IGMP, GRE, ESP, a protocol of nobody", state_local, .only = ONLY_TCP,
 	 .step = {EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .protocol = 2, .payload = 8),
-		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .protocol = 132, .payload = 40),
+		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .protocol = 47, .payload = 40),
 		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .protocol = 50, .payload = 40),
 		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .protocol = 253, .payload = 40)}},
-	{"the other family's ICMP", state_local, .only = ONLY_TCP,
-	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .protocol = 132, .payload = 40)}},
+	{"ICMPv6 in IPv4", state_local, .only = ONLY_TCP | ONLY_IPV4,
+	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .protocol = 58, .payload = 40)}},
+	{"ICMP in IPv6", state_local, .only = ONLY_TCP | ONLY_IPV6,
+	 .step = {EVERYWHERE(BETWEEN("pod", "cluster"), .protocol = 1, .payload = 40)}},
 	{"an IPv4 header length that is none", state_local, .only = ONLY_IPV4,
 	 .step = {EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .flags = SYN, .ihl = 4),
 		  EVERYWHERE(BETWEEN("pod:40000", "cluster:80"), .flags = SYN, .ihl = 1),
@@ -88,7 +90,9 @@ static bool enough(enum np_hook hook, size_t length, int family)
 static void cut_everywhere(const struct packet *whole)
 {
 	size_t headers = (world.variant.family == NP_IPV4 ? 34 : 54) +
-			 (world.variant.protocol == IPPROTO_TCP ? 20 : 8);
+			 (world.variant.protocol == IPPROTO_TCP	  ? 20
+			  : world.variant.protocol == IPPROTO_UDP ? 8
+								  : 16);
 
 	for (enum np_hook hook = 0; hook < NP_HOOKS; hook++) {
 		for (uint16_t length = 1; length < headers; length++) {
@@ -146,12 +150,16 @@ int truncated_run(void)
 	static struct variant ways[] = {{.family = NP_IPV4, .protocol = IPPROTO_TCP},
 					{.family = NP_IPV4, .protocol = IPPROTO_UDP},
 					{.family = NP_IPV6, .protocol = IPPROTO_TCP},
-					{.family = NP_IPV6, .protocol = IPPROTO_UDP}};
+					{.family = NP_IPV6, .protocol = IPPROTO_UDP},
+					{.family = NP_IPV4, .protocol = IPPROTO_SCTP},
+					{.family = NP_IPV6, .protocol = IPPROTO_SCTP}};
 	const struct CMUnitTest tests[] = {
 		{"cut off anywhere (IPv4 TCP)", cut_off, NULL, NULL, &ways[0]},
 		{"cut off anywhere (IPv4 UDP)", cut_off, NULL, NULL, &ways[1]},
 		{"cut off anywhere (IPv6 TCP)", cut_off, NULL, NULL, &ways[2]},
 		{"cut off anywhere (IPv6 UDP)", cut_off, NULL, NULL, &ways[3]},
+		{"cut off anywhere (IPv4 SCTP)", cut_off, NULL, NULL, &ways[4]},
+		{"cut off anywhere (IPv6 SCTP)", cut_off, NULL, NULL, &ways[5]},
 		{"ICMP error cut off anywhere (IPv4)", cut_off_errors, NULL, NULL, &ways[0]},
 		{"ICMP error cut off anywhere (IPv6)", cut_off_errors, NULL, NULL, &ways[2]},
 	};

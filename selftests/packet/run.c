@@ -11,10 +11,12 @@
 #include "harness.h"
 
 static const struct group *const groups[] = {
-	&packets_pass,	      &packets_ingress,	 &packets_summed,
-	&packets_egress,      &packets_mss,	 &packets_icmp,
-	&packets_icmp_summed, &packets_fragment, &packets_fragment_summed,
-	&packets_xdp,	      &flows_life,	 &flows_ports,
+	&packets_pass,		&packets_ingress,  &packets_summed,
+	&packets_egress,	&packets_mss,	   &packets_icmp,
+	&packets_icmp_summed,	&packets_fragment, &packets_fragment_summed,
+	&packets_xdp,		&flows_life,	   &flows_ports,
+	&packets_refuse,	&packets_sctp,	   &packets_sctp_summed,
+	&packets_refuse_summed,
 };
 
 /* On one CPU: each has a place of its own where it looks for free records. */
@@ -38,7 +40,8 @@ int main(int argc, char **argv)
 		if (argc < 2 || strstr(groups[i]->name, argv[1]))
 			failed += group_run(groups[i]);
 	if (argc < 2)
-		failed += truncated_run() + full_run() + programs_run();
+		failed += truncated_run() + refuse_run() + sctp_run() + affinity_run() +
+			  full_run() + programs_run();
 	world_close();
 	return failed ? 1 : 0;
 }

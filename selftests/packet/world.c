@@ -125,6 +125,7 @@ int world_open(void)
 					       .max_services = 256,
 					       .max_slots = 256,
 					       .max_backends = 64,
+					       .max_affinity = 1024,
 					       .snat_port_first = 20000,
 					       .snat_port_count = 1000};
 	const char *why;
@@ -161,9 +162,10 @@ static void clear(void *table, enum table which)
 	memset(table, 0, world.tables->size[which] * tables_value_size(which));
 }
 
-static void forget_fragments(void)
+/* Of a hash; keys of the programs' maps are no longer than this. */
+static void empty(const struct bpf_map *map)
 {
-	int fd = bpf_map__fd(world.tables->tc->maps.fragments);
+	int fd = bpf_map__fd(map);
 	uint8_t key[sizeof(union np_addr) * 2 + 8];
 
 	while (!bpf_map_get_next_key(fd, NULL, key))
@@ -191,7 +193,9 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	clear(t->flow_hands, TABLE_flow_hands);
 	clear(t->routes, TABLE_routes);
 	clear(t->ifaces, TABLE_ifaces);
-	forget_fragments();
+	clear(t->limits, TABLE_limits);
+	empty(t->tc->maps.fragments);
+	empty(t->tc->maps.affinity);
 	end_forget();
 	t->ifaces[world.ns.uplink] = iface ? *iface : usual;
 	t->ifaces[world.ns.uplink].ifindex = world.ns.uplink;

@@ -27,6 +27,10 @@
 	SLICE("'addressType':'IPv4','endpoints':[{'addresses':['10.1.0.1']}," fields "]")
 #define NODE(fields) "{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'}," fields "}"
 
+#define RANGES(fields)                                                                             \
+	"{'apiVersion':'networking.k8s.io/v1','kind':'ServiceCIDR','metadata':{'name':'r'},"       \
+	"'spec':{" fields "}}"
+
 static inline json_t *load(const char *text)
 {
 	_cleanup_free_ char *copy = strdup(text);

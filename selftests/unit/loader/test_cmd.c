@@ -35,6 +35,7 @@ static const char *const status =
 	"\"revision\":9,\"synced\":true,\"objects\":{\"Service\":3,\"Node\":1},\"tables\":{"
 	"\"services\":{\"used\":5,\"size\":65536}},\"kernel\":{\"tcx\":true},\"counters\":{"
 	"\"ingress\":{\"new_flow\":1,\"none\":0}},\"conflicts\":[\"two services on 10.0.0.1:80\"],"
+	"\"sock\":{\"cgroup\":\"/sys/fs/cgroup\",\"attached\":true,\"why\":\"\"},"
 	"\"ifaces\":[]}";
 
 /* ---- the daemon ---- */
@@ -358,6 +359,8 @@ static void delete_sends_names_only(void **state)
 		       "\"name\":\"web-1\"}}]");
 	expect_deleted("delete -o json node a",
 		       "[{\"kind\":\"Node\",\"metadata\":{\"name\":\"a\"}}]");
+	expect_deleted("delete -o json servicecidr kubernetes",
+		       "[{\"kind\":\"ServiceCIDR\",\"metadata\":{\"name\":\"kubernetes\"}}]");
 	file_put(
 		"{\"kind\":\"ServiceList\",\"items\":[{\"metadata\":{\"name\":\"x\",\"labels\":{}},"
 		"\"spec\":{}}]}{\"kind\":\"Node\",\"metadata\":{\"name\":\"n\"}}");
@@ -375,8 +378,9 @@ static void delete_of_nothing_in_particular_is_refused(void **state)
 	expect_usage("delete", "what to delete is missing");
 	expect_usage("delete service", "what to delete is missing");
 	expect_usage("delete servic x", "(did you mean \"service\"?)");
-	expect_usage("delete pod x", "it is service, endpointslice or node");
+	expect_usage("delete pod x", "it is service, endpointslice, node or servicecidr");
 	expect_usage("delete node a/b", "a node has no namespace");
+	expect_usage("delete servicecidr a -n b", "a ServiceCIDR has no namespace");
 	expect_usage("delete service /x", "is not [NAMESPACE/]NAME");
 	expect_usage("delete service x/", "is not [NAMESPACE/]NAME");
 	expect_usage("delete service x -f y", "not both");
@@ -437,6 +441,7 @@ static void status_shows_what_there_is(void **state)
 	       "revision   9, the tables hold it\n"
 	       "objects    Node 1, Service 3\n"
 	       "kernel     tcx yes\n"
+	       "processes  translated at /sys/fs/cgroup\n"
 	       "\n"
 	       "TABLE     USED   SIZE\n"
 	       "services     5  65536\n"

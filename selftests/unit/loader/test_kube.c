@@ -205,6 +205,35 @@ static const struct bad_case bad_cases[] = {
 	 "10.0.0.0/-1"},
 	{"taint key of the wrong type", NODE("'spec':{'taints':[{'key':[]}]}"),
 	 "spec.taints[0].key", "is an array"},
+	{"addresses of the wrong type", NODE("'status':{'addresses':{}}"), "status.addresses",
+	 "is an object"},
+	{"address that is a string", NODE("'status':{'addresses':['10.0.0.1']}"),
+	 "status.addresses[0]", "is a string"},
+	{"InternalIP that is a name",
+	 NODE("'status':{'addresses':[{'type':'Hostname','address':'n1'},"
+	      "{'type':'InternalIP','address':'n1'}]}"),
+	 "status.addresses[1].address", "\"n1\" is not an IP address"},
+	{"ExternalIP with a length",
+	 NODE("'status':{'addresses':[{'type':'ExternalIP','address':'192.0.2.1/32'}]}"),
+	 "status.addresses[0].address", "192.0.2.1/32"},
+	{"InternalIP without an address", NODE("'status':{'addresses':[{'type':'InternalIP'}]}"),
+	 "status.addresses[0].address", "missing"},
+	/* ServiceCIDR */
+	{"ServiceCIDR without spec",
+	 "{'apiVersion':'networking.k8s.io/v1','kind':'ServiceCIDR','metadata':{'name':'r'}}",
+	 "spec", "missing"},
+	{"ServiceCIDR without ranges", RANGES(""), "spec.cidrs", "has no range"},
+	{"ServiceCIDR with no range", RANGES("'cidrs':[]"), "spec.cidrs", "has no range"},
+	{"ServiceCIDR of three ranges",
+	 RANGES("'cidrs':['10.96.0.0/12','fd00::/108','10.0.0.0/8']"), "spec.cidrs",
+	 "3 items; at most 2"},
+	{"ServiceCIDR of two of one family", RANGES("'cidrs':['10.96.0.0/12','10.0.0.0/16']"),
+	 "spec.cidrs[1]", "same family"},
+	{"service range without a length", RANGES("'cidrs':['10.96.0.0']"), "spec.cidrs[0]",
+	 "is not a range"},
+	{"service range null", RANGES("'cidrs':[null]"), "spec.cidrs[0]", "missing"},
+	{"service ranges that are a string", RANGES("'cidrs':'10.96.0.0/12'"), "spec.cidrs",
+	 "is a string"},
 };
 
 static void bad_object_is_refused(void **state)
@@ -241,6 +270,8 @@ static void other_kinds_and_versions_are_not_supported(void **state)
 		{"{'kind':'Service','apiVersion':'v2'}", "apiVersion"},
 		{"{'kind':'Node','apiVersion':'discovery.k8s.io/v1'}", "apiVersion"},
 		{"{'kind':'EndpointSlice','apiVersion':'discovery.k8s.io/v1beta1'}", "apiVersion"},
+		{"{'kind':'ServiceCIDR','apiVersion':'networking.k8s.io/v1alpha1'}", "apiVersion"},
+		{"{'kind':'ServiceCIDR','apiVersion':'v1'}", "apiVersion"},
 	};
 	struct kube_error error;
 

@@ -151,8 +151,10 @@ static void slice_is_read_whole(void **state)
 		"'zone':'Zone_A','hints':{'forZones':[{'name':'Zone_A'},{'name':'b'}],"
 		"'forNodes':[{'name':'n1'}]},'targetRef':{}},{'addresses':['10.1.0.2']},"
 		"{'addresses':['10.1.0.3'],'conditions':{'ready':null},'zone':'','hints':{}}],"
-		"'ports':[{'name':'http','port':8080},{'port':53,'protocol':'UDP'},{'name':'all'},"
-		"{'name':'zero','port':0},{'name':'nil','port':null,'protocol':'SCTP'}]"));
+		"'ports':[{'name':'http','port':8080},{'name':'','port':53,'protocol':'UDP'},{'"
+		"name':'all'},"
+		"{'name':'zero','port':0},{'name':'nil','port':null,'protocol':'SCTP'},"
+		"{'port':54},{'name':null,'port':55},{'name':'none'}]"));
 	const struct kube_slice *slice = &object->slice;
 
 	(void)state;
@@ -175,8 +177,9 @@ static void slice_is_read_whole(void **state)
 	assert_null(slice->endpoint[1].zone_hint);
 	assert_true(slice->endpoint[2].ready);
 	assert_null(slice->endpoint[2].zone);
-	/* Ports without a number are left out, as kube-proxy does. */
+	/* Ports without a number or a name are left out, as kube-proxy does. */
 	assert_int_equal(slice->ports, 2);
+	assert_int_equal(slice->ports_ignored, 6);
 	assert_string_equal(slice->port[1].name, "");
 	assert_int_equal(slice->port[1].port, 53);
 }
@@ -196,17 +199,28 @@ static void slices_of_no_use_are_skipped(void **state)
 	assert_null(headless->slice.service);
 }
 
-static void a_service_cidr_is_read_whole(void **state)
+static void service_cidr_is_read_whole(void **state)
 {
-	_cleanup_(kube_free) struct kube_object *object = parse(
-		"{'apiVersion':'networking.k8s.io/v1','kind':'ServiceCIDR','metadata':{'name':"
-		"'kubernetes'},'spec':{'cidrs':['10.96.0.0/12','fd00:96::/108']}}");
+	_cleanup_(kube_free) struct kube_object *both =
+		parse(RANGES("'cidrs':['10.96.0.1/12','fd00:96::/108']"));
+	_cleanup_(kube_free) struct kube_object *six = parse(
+		"{'apiVersion':'networking.k8s.io/v1beta1','kind':'ServiceCIDR','metadata':"
+		"{'name':'six'},'spec':{'cidrs':['fd00:97::/112']},'status':{'conditions':[]}}");
+	const struct kube_service_cidr *ranges = &both->service_cidr;
 
 	(void)state;
-	assert_string_equal(object->key, "ServiceCIDR kubernetes");
-	assert_int_equal(object->service_cidr.cidrs, 2);
-	assert_int_equal(object->service_cidr.cidr[0].bits, 12);
-	assert_int_equal(object->service_cidr.cidr[1].family, NP_IPV6);
+	assert_int_equal(both->kind, KUBE_SERVICE_CIDR);
+	assert_string_equal(both->key, "ServiceCIDR r");
+	assert_string_equal(ranges->name, "r");
+	assert_int_equal(ranges->cidrs, 2);
+	assert_int_equal(ranges->cidr[0].family, NP_IPV4);
+	assert_int_equal(ranges->cidr[0].bits, 12);
+	assert_int_equal(ranges->cidr[0].prefix.value[0], inet_addr("10.96.0.0"));
+	assert_int_equal(ranges->cidr[1].family, NP_IPV6);
+	assert_int_equal(ranges->cidr[1].bits, 108);
+	assert_string_equal(six->key, "ServiceCIDR six");
+	assert_int_equal(six->service_cidr.cidrs, 1);
+	assert_int_equal(six->service_cidr.cidr[0].family, NP_IPV6);
 }
 
 static void node_is_read_whole(void **state)
@@ -229,6 +243,27 @@ static void node_is_read_whole(void **state)
 	assert_false(object->node.deleting);
 }
 
+/* As kube-proxy prefers them: GetNodeHostIPs() in pkg/util/node. */
+static void node_addresses_are_internal_before_external(void **state)
+{
+	static const char *const wanted[] = {"10.0.0.7", "fd00::7", "192.0.2.7", "2001:db8::7"};
+	_cleanup_(kube_free) struct kube_object *object =
+		parse(NODE("'status':{'addresses':[{'type':'ExternalIP','address':'192.0.2.7'},"
+			   "{'type':'Hostname','address':'not an address'},"
+			   "{'type':'InternalIP','address':'10.0.0.7'},"
+			   "{'type':'ExternalIP','address':'2001:db8::7'},"
+			   "{'type':'InternalDNS','address':'n1.example'},"
+			   "{'type':'InternalIP','address':'fd00::7'}]}"));
+	_cleanup_(kube_free) struct kube_object *none = parse(NODE("'status':{'addresses':null}"));
+
+	(void)state;
+	assert_int_equal(object->node.addresses, ARRAY_SIZE(wanted));
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		assert_address(&object->node.address[i], strchr(wanted[i], ':') ? NP_IPV6 : NP_IPV4,
+			       wanted[i]);
+	assert_int_equal(none->node.addresses, 0);
+}
+
 static void node_on_its_way_out_is_known(void **state)
 {
 	_cleanup_(kube_free) struct kube_object *deleted =
@@ -247,7 +282,7 @@ static void node_on_its_way_out_is_known(void **state)
 
 static void key_needs_only_kind_and_name(void **state)
 {
-	_cleanup_free_ char *service = NULL, *node = NULL;
+	_cleanup_free_ char *service = NULL, *node = NULL, *ranges = NULL;
 	struct kube_error error;
 	json_t *json;
 
@@ -260,6 +295,10 @@ static void key_needs_only_kind_and_name(void **state)
 	assert_int_equal(kube_key(json, &node, &error), 0);
 	json_decref(json);
 	assert_string_equal(node, "Node n1");
+	json = load("{'kind':'ServiceCIDR','metadata':{'name':'r'}}");
+	assert_int_equal(kube_key(json, &ranges, &error), 0);
+	json_decref(json);
+	assert_string_equal(ranges, "ServiceCIDR r");
 	json = load("{'kind':'Service','metadata':{'name':'web'}}");
 	assert_int_equal(kube_key(json, &node, &error), -EINVAL);
 	json_decref(json);
@@ -359,8 +398,9 @@ int main(void)
 		cmocka_unit_test(services_of_others_are_skipped),
 		cmocka_unit_test(slice_is_read_whole),
 		cmocka_unit_test(slices_of_no_use_are_skipped),
-		cmocka_unit_test(a_service_cidr_is_read_whole),
+		cmocka_unit_test(service_cidr_is_read_whole),
 		cmocka_unit_test(node_is_read_whole),
+		cmocka_unit_test(node_addresses_are_internal_before_external),
 		cmocka_unit_test(node_on_its_way_out_is_known),
 		cmocka_unit_test(key_needs_only_kind_and_name),
 		cmocka_unit_test(lists_and_arrays_are_walked_in_order),

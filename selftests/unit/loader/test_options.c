@@ -18,32 +18,7 @@
 #include <sys/mman.h>
 
 #include "ifaces.h"
-#include "options.h"
-#include "util.h"
-
-#define ARGS_MAX 8
-
-/* The strings of *o point into words: both live as long as the test. */
-static int parse_words(const char *const *words, struct options *o, char *error, size_t size)
-{
-	char *argv[ARGS_MAX + 2] = {(char *)"nearpathd"};
-	int argc = 1;
-
-	for (; argc <= ARGS_MAX && words[argc - 1]; argc++)
-		argv[argc] = (char *)words[argc - 1];
-	return options_parse(argc, argv, o, error, size);
-}
-
-static struct options parse_good(const char *const *words)
-{
-	struct options o;
-	char error[512] = "";
-
-	if (parse_words(words, &o, error, sizeof(error)))
-		fail_msg("%s: refused: %s", words[0], error);
-	return o;
-}
-#define GOOD(...) parse_good((const char *const[ARGS_MAX + 1]){__VA_ARGS__})
+#include "options_fixture.h"
 
 static void without_options_there_are_defaults(void **state)
 {
@@ -52,7 +27,7 @@ static void without_options_there_are_defaults(void **state)
 
 	(void)state;
 	gethostname(host, sizeof(host) - 1);
-	assert_string_equal(o.node_name, host);
+	assert_int_equal(strcasecmp(o.node_name, host), 0); /* in lower case */
 	assert_null(o.zone);
 	assert_string_equal(o.socket, "/run/nearpath/nearpath.sock");
 	assert_null(o.socket_group);
@@ -281,6 +256,9 @@ static const struct refusal {
 	{{"--cluster-cidrs"}, "--cluster-cidrs;", "did you mean --cluster-cidr?"},
 	{{"--masquerade"}, "--masquerade;", "did you mean --masquerade-all?"},
 	{{"--snat-port=1"}, "--snat-port;", "did you mean --snat-ports?"},
+	{{"--verson"}, "--verson;", "did you mean --version?"},
+	{{"--hlep"}, "--hlep;", "did you mean --help?"},
+	{{"--prox-mode=ipvs"}, "--prox-mode;", "did you mean --proxy-mode?"},
 	{{"run"}, "\"run\"", "nearpathd --help"},
 	{{"--"}, "\"--\"", "nearpathd --help"},
 	{{""}, "\"\"", "nearpathd --help"},
@@ -289,15 +267,8 @@ static const struct refusal {
 static void a_refusal_names_the_option_and_the_way_out(void **state)
 {
 	const struct refusal *r = *state;
-	struct options o, untouched;
-	char error[512] = "";
 
-	memset(&o, 0x5A, sizeof(o));
-	memset(&untouched, 0x5A, sizeof(untouched));
-	assert_int_equal(parse_words(r->words, &o, error, sizeof(error)), -EINVAL);
-	if (!strstr(error, r->option) || !strstr(error, r->way_out))
-		fail_msg("%s: %s", r->words[0], error);
-	assert_memory_equal(&o, &untouched, sizeof(o));
+	assert_refused(r->words, r->option, r->way_out);
 }
 
 static void an_error_is_cut_where_there_is_no_room(void **state)
@@ -336,11 +307,40 @@ static void printed(const char *word, char *text, size_t size)
 static void help_tells_of_every_option(void **state)
 {
 	static const char *const names[] = {
-		"node-name",	"zone",		"socket",	  "socket-group",
-		"bpffs",	"state-dir",	"max-flows",	  "max-services",
-		"max-backends", "max-slots",	"ifaces",	  "uplinks",
-		"xdp",		"mss",		"clsact",	  "cleanup",
-		"snat-ports",	"cluster-cidr", "masquerade-all", "version",
+		"node-name",
+		"zone",
+		"socket",
+		"socket-group",
+		"bpffs",
+		"state-dir",
+		"max-flows",
+		"max-services",
+		"max-backends",
+		"max-slots",
+		"max-affinity",
+		"ifaces",
+		"uplinks",
+		"xdp",
+		"mss",
+		"clsact",
+		"snat-ports",
+		"sock",
+		"cgroup",
+		"service-cidr",
+		"localhost-nodeports",
+		"config",
+		"cluster-cidr",
+		"masquerade-all",
+		"detect-local-mode",
+		"pod-bridge-interface",
+		"pod-interface-name-prefix",
+		"nodeport-addresses",
+		"bind-address",
+		"healthz-bind-address",
+		"metrics-bind-address",
+		"hostname-override",
+		"cleanup",
+		"version",
 	};
 	char text[8192], option[64];
 
@@ -353,6 +353,17 @@ static void help_tells_of_every_option(void **state)
 	}
 	printed("--version", text, sizeof(text));
 	assert_string_equal(text, "nearpathd " NEARPATH_VERSION "\n");
+}
+
+static void help_fits_100_columns(void **state)
+{
+	char text[8192], *line, *rest;
+
+	(void)state;
+	printed("--help", text, sizeof(text));
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (strlen(line) > 100 || line[strlen(line) - 1] == ' ')
+			fail_msg("%zu columns: \"%s\"", strlen(line), line);
 }
 
 int main(void)
@@ -370,6 +381,7 @@ int main(void)
 		cmocka_unit_test(of_each_family_the_first_cidr_counts),
 		cmocka_unit_test(an_error_is_cut_where_there_is_no_room),
 		cmocka_unit_test(help_tells_of_every_option),
+		cmocka_unit_test(help_fits_100_columns),
 	};
 	int failed;
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Starting and showing the programs for the node's own processes. Ending sockets: sockets_udp.c. */
+#include "sockets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "attach_sock.h"
+#include "util.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+
+struct sockets {
+	int list_fd; /* borrowed from the tables */
+	int peers_fd;
+	char *cgroup; /* NULL: none was found */
+	char why[200];
+};
+
+/* The number of this process's network namespace, as programs see it. */
+static int netns_cookie(uint64_t *cookie)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(*cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &size))
+		return -errno;
+	return 0;
+}
+
+static void choose_cgroup(struct sockets *s, const struct options *o)
+{
+	int err;
+
+	if (o->cgroup) {
+		s->cgroup = strdup(o->cgroup);
+		return;
+	}
+	err = attach_sock_root(&s->cgroup);
+	if (err)
+		snprintf(s->why, sizeof(s->why), "%s",
+			 err == -ENOENT ? "no cgroup v2 root is mounted (--cgroup DIR)"
+					: strerror(-err));
+}
+
+static void start(struct sockets *s, const struct options *o, struct tables *t, const char *links)
+{
+	uint64_t cookie = 0;
+	int err;
+
+	if (!o->sock) {
+		err = detach_sock(links);
+		if (err)
+			snprintf(s->why, sizeof(s->why), "--sock off, but not removed: %s",
+				 strerror(-err));
+		else
+			snprintf(s->why, sizeof(s->why), "--sock off");
+		return;
+	}
+	err = netns_cookie(&cookie);
+	if (err || t->sock_error) {
+		snprintf(s->why, sizeof(s->why), "%s: %s",
+			 err ? "the kernel does not tell its network namespace"
+			     : "the kernel refused the programs",
+			 strerror(err ? -err : -t->sock_error));
+		return;
+	}
+	__atomic_store_n(&t->config->netns_cookie, cookie, __ATOMIC_RELEASE);
+	choose_cgroup(s, o);
+	if (s->cgroup)
+		attach_sock(links, s->cgroup, t->sock_fd, s->why, sizeof(s->why));
+}
+
+int sockets_new(const struct options *options, struct tables *t, const char *links,
+		struct sockets **sockets)
+{
+	struct sockets *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->list_fd = t->list_fd;
+	s->peers_fd = t->map_fd[TABLES_MAP_sock_peers];
+	start(s, options, t, links);
+	*sockets = s;
+	return 0;
+}
+
+void sockets_free(struct sockets **sockets)
+{
+	struct sockets *s = *sockets;
+
+	*sockets = NULL;
+	if (!s)
+		return;
+	free(s->cgroup);
+	free(s);
+}
+
+const char *sockets_why(const struct sockets *s)
+{
+	return s->why;
+}
+
+json_t *sockets_json(const struct sockets *s)
+{
+	return json_pack("{s:s?,s:b,s:s}", "cgroup", s->cgroup, "attached", !s->why[0], "why",
+			 s->why);
+}
+
+int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg)
+{
+	return s->list_fd < 0 ? 0 : sockets_end_udp_by(s->list_fd, s->peers_fd, keep, arg);
+}

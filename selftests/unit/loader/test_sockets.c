@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Ending UDP sockets, on real ones of a namespace of its own. What the programs would have noted of
+ * them is written by the test.
+ */
+#include "netns.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "sockets.h"
+#include "util.h"
+
+#define FRONTEND htonl(0x0A600001) /* 10.96.0.1 */
+#define PORT(n)	 htons(7000 + (n)) /* of backend n, at a loopback address */
+
+static struct tables *tables;
+static int peers;
+
+/* What keep() was asked, and what it keeps: backends by port. */
+static struct {
+	int asked;
+	__be16 kept;
+	uint8_t family;
+	union np_addr frontend;
+	__be16 frontend_port;
+} saw;
+
+static bool keep(void *arg, uint8_t family, const union np_addr *frontend, __be16 frontend_port,
+		 const union np_addr *backend, __be16 backend_port)
+{
+	(void)arg, (void)backend;
+	saw.asked++;
+	saw.family = family;
+	saw.frontend = *frontend;
+	saw.frontend_port = frontend_port;
+	return backend_port == saw.kept;
+}
+
+/* A UDP socket connected to backend n: of AF_INET6 with the address mapped if it is IPv4. */
+static int connected(int domain, uint8_t family, int n)
+{
+	struct sockaddr_in6 six = {
+		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = PORT(n)};
+	struct sockaddr_in four = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				   .sin_port = PORT(n)};
+	int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0);
+	if (family == NP_IPV4)
+		inet_pton(AF_INET6, "::ffff:127.0.0.1", &six.sin6_addr);
+	if (domain == AF_INET)
+		assert_int_equal(connect(fd, (struct sockaddr *)&four, sizeof(four)), 0);
+	else
+		assert_int_equal(connect(fd, (struct sockaddr *)&six, sizeof(six)), 0);
+	return fd;
+}
+
+/* As the programs note it when connect() was to a frontend. */
+static void promise(int fd, uint8_t family, int n)
+{
+	struct np_sock value = {};
+	struct np_peer *p = &value.peer[NP_SOCK_CONNECTED];
+
+	p->frontend.v4 = FRONTEND;
+	p->frontend_port = htons(53);
+	p->family = family;
+	p->protocol = IPPROTO_UDP;
+	p->backend_port = PORT(n);
+	if (family == NP_IPV4)
+		p->backend.v4 = htonl(INADDR_LOOPBACK);
+	else
+		p->backend.word[3] = htonl(1);
+	assert_int_equal(bpf_map_update_elem(peers, &fd, &value, BPF_ANY), 0);
+}
+
+static int error_of(int fd)
+{
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+	return error;
+}
+
+static int end_udp(void)
+{
+	int rc;
+
+	saw.asked = 0;
+	rc = sockets_end_udp_by(tables->list_fd, peers, keep, NULL);
+	if (rc == -EOPNOTSUPP)
+		skip();
+	return rc;
+}
+
+static void those_of_departed_backends_are_ended(void **state)
+{
+	int gone = connected(AF_INET, NP_IPV4, 1), stays = connected(AF_INET, NP_IPV4, 2);
+	int direct = connected(AF_INET, NP_IPV4, 1);
+
+	(void)state;
+	promise(gone, NP_IPV4, 1);
+	promise(stays, NP_IPV4, 2);
+	saw.kept = PORT(2);
+	assert_int_equal(end_udp(), 1);
+	assert_int_equal(saw.asked, 2);
+	assert_int_equal(error_of(gone), ECONNABORTED);
+	assert_int_equal(error_of(stays), 0);
+	assert_int_equal(error_of(direct), 0);
+	assert_int_equal(end_udp(), 0);
+	assert_int_equal(saw.asked, 1);
+	close(gone);
+	close(stays);
+	close(direct);
+}
+
+static void both_families_and_the_mapped_one(void **state)
+{
+	static const struct {
+		int domain;
+		uint8_t family;
+	} kinds[] = {{AF_INET, NP_IPV4}, {AF_INET6, NP_IPV6}, {AF_INET6, NP_IPV4}};
+
+	(void)state;
+	saw.kept = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		int fd = connected(kinds[i].domain, kinds[i].family, 1);
+
+		promise(fd, kinds[i].family, 1);
+		assert_int_equal(end_udp(), 1);
+		assert_int_equal(saw.family, kinds[i].family);
+		assert_int_equal(saw.frontend.v4, FRONTEND);
+		assert_int_equal(saw.frontend_port, htons(53));
+		assert_int_equal(error_of(fd), ECONNABORTED);
+		close(fd);
+	}
+}
+
+/* It may have been connected elsewhere, or not at all, since. */
+static void what_is_no_longer_so_is_not_asked_for(void **state)
+{
+	int elsewhere = connected(AF_INET, NP_IPV4, 3);
+	int never = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	promise(elsewhere, NP_IPV4, 1);
+	promise(never, NP_IPV4, 1);
+	saw.kept = 0;
+	assert_int_equal(end_udp(), 0);
+	assert_int_equal(saw.asked, 0);
+	close(elsewhere);
+	close(never);
+}
+
+static void many_are_ended(void **state)
+{
+	int fd[200];
+
+	(void)state;
+	saw.kept = PORT(1);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = connected(i % 2 ? AF_INET : AF_INET6, i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
+		promise(fd[i], i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
+	}
+	assert_int_equal(end_udp(), 150);
+	assert_int_equal(saw.asked, 200);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		assert_int_equal(error_of(fd[i]), i % 4 == 1 ? 0 : ECONNABORTED);
+		close(fd[i]);
+	}
+}
+
+static int start(void **state)
+{
+	const struct tables_options options = {.max_flows = 64,
+					       .max_services = 64,
+					       .max_slots = 64,
+					       .max_backends = 64,
+					       .sock = true};
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const char *why;
+
+	(void)state;
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
+		return -1;
+	if (tables_open(&options, &tables, &why)) {
+		fprintf(stderr, "%s\n", why);
+		return -1;
+	}
+	if (tables->sock_error)
+		netns_skip("the kernel refuses the programs");
+	peers = tables->map_fd[TABLES_MAP_sock_peers];
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	tables_close(&tables);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(those_of_departed_backends_are_ended),
+		cmocka_unit_test(both_families_and_the_mapped_one),
+		cmocka_unit_test(what_is_no_longer_so_is_not_asked_for),
+		cmocka_unit_test(many_are_ended),
+	};
+
+	netns_enter();
+	return cmocka_run_group_tests(tests, start, stop);
+}
