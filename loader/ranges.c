@@ -137,10 +137,21 @@ static int adopt_key(struct publisher *p, const struct np_range_key *key)
 		return -ENOMEM;
 	r->key = more;
 	r->key[r->count++] = *key;
-	/* Given back until an adopted entry is found to name it. */
-	r->given = key->version >= p->tables->size[TABLE_services] ||
-		   !(p->tables->services[key->version].flags & NP_SERVICE_RANGES);
+	r->given = true;
 	return 0;
+}
+
+/* Of versions that no adopted entry names the ranges are given back. */
+static void keep_named(struct publisher *p)
+{
+	struct frontend *f, *next;
+	struct ranges *r;
+
+	HASH_ITER (hh, p->frontends, f, next) {
+		r = ranges_get(p, f->version);
+		if (r)
+			r->given = false;
+	}
 }
 
 int ranges_adopt(struct publisher *p)
@@ -152,6 +163,7 @@ int ranges_adopt(struct publisher *p)
 		rc = adopt_key(p, &key);
 		previous = &key;
 	}
+	keep_named(p);
 	return rc;
 }
 

@@ -142,6 +142,7 @@ extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
 extern const struct group packets_refuse, packets_refuse_summed;
 extern const struct group packets_sctp, packets_sctp_summed;
+extern const struct group packets_ranges, packets_addresses;
 extern const struct group packets_fragment, packets_fragment_summed;
 extern const struct group flows_life, flows_ports, flows_full;
 int full_run(void);

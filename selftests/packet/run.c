@@ -16,7 +16,7 @@ static const struct group *const groups[] = {
 	&packets_icmp_summed,	&packets_fragment, &packets_fragment_summed,
 	&packets_xdp,		&flows_life,	   &flows_ports,
 	&packets_refuse,	&packets_sctp,	   &packets_sctp_summed,
-	&packets_refuse_summed,
+	&packets_refuse_summed, &packets_ranges,   &packets_addresses,
 };
 
 /* On one CPU: each has a place of its own where it looks for free records. */

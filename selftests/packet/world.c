@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../../maps/settings.h"
+#include "cidr.h"
 #include "harness.h"
 #include "plan.h"
 #include "publish.h"
@@ -40,8 +41,14 @@ static int source(void *arg, uint8_t family, const union np_addr *dst, union np_
 
 static void publish_one(const char *namespace, const char *name, void *arg)
 {
-	const struct plan_node node = {
-		.name = "node1", .zone = "zone1", .detector4 = true, .detector6 = true};
+	const union np_addr address4 = name_address("node", NP_IPV4);
+	const union np_addr address6 = name_address("node", NP_IPV6);
+	const struct plan_node node = {.name = "node1",
+				       .zone = "zone1",
+				       .detector4 = true,
+				       .detector6 = true,
+				       .address4 = &address4,
+				       .address6 = &address6};
 	const struct kube_service *service = store_service(store, namespace, name);
 	_cleanup_free_ struct kube_slice **slices = NULL;
 	_cleanup_free_ struct plan **plans = NULL;
@@ -108,15 +115,18 @@ static void publish_node_addresses(void)
 	publish_addresses_end(publisher);
 }
 
-/* Pods are 10.244.0.0/16 and fd00:10:244::/48. */
-static void set_detector(void)
+/* Pods are 10.244.0.0/16 and fd00:10:244::/48; no service ranges. */
+static void reset_config(void)
 {
 	struct np_config *c = world.tables->config;
 
 	c->pod_prefix4 = (struct np_prefix){{htonl(0x0AF40000)}, {htonl(0xFFFF0000)}};
 	c->pod_prefix6 = (struct np_prefix){{htonl(0xFD000010), htonl(0x02440000)},
 					    {htonl(0xFFFFFFFF), htonl(0xFFFF0000)}};
-	c->detector = 1;
+	c->detector = NP_DETECT_BY_PREFIX;
+	for (size_t i = 0; i < NP_SERVICE_CIDRS; i++)
+		c->service_cidr4[i] = c->service_cidr6[i] = cidr_nobody();
+	c->localhost_nodeports4 = c->localhost_nodeports6 = 0;
 }
 
 int world_open(void)
@@ -145,7 +155,6 @@ int world_open(void)
 	rc = rc ?: publisher_new(world.tables, source, NULL, &publisher);
 	if (rc)
 		return rc;
-	set_detector();
 	publish_node_addresses();
 	return 0;
 }
@@ -186,6 +195,7 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	struct np_iface usual = world_iface();
 
 	world_apply(state);
+	reset_config();
 	clear(t->flows4, TABLE_flows4);
 	clear(t->flows6, TABLE_flows6);
 	clear(t->flow_index4, TABLE_flow_index4);

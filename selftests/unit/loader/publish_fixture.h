@@ -154,7 +154,7 @@ static inline struct made make(const char *key, const char *spec, const char *en
 	bool six = strstr(spec ?: "", "fd00");
 	struct kube_object *service, *slice;
 	struct kube_slice *slices[1];
-	char list[2048], text[4096];
+	char list[2048], text[8192];
 
 	assert_int_equal(sscanf(key, "%63[^/]/%63s", made.namespace, made.name), 2);
 	if (!spec)
