@@ -29,6 +29,7 @@ enum cmd_option {
 	CMD_OPT_LIMIT = 1 << 5,
 	CMD_OPT_STATE = 1 << 6,
 	CMD_OPT_DAEMON = 1 << 7, /* any of nearpathd's */
+	CMD_OPT_HOST_ADDRESSES = 1 << 8,
 };
 #define CMD_OPTS_GLOBAL (CMD_OPT_SOCKET | CMD_OPT_OUTPUT | CMD_OPT_HELP)
 
@@ -40,8 +41,9 @@ struct cmd_args {
 	size_t n_files;
 	const char *namespace;
 	unsigned limit;
-	const char *state;   /* file of objects */
-	const char **daemon; /* nearpathd's options, word by word */
+	const char *state;	    /* file of objects */
+	const char *host_addresses; /* with commas between */
+	const char **daemon;	    /* nearpathd's options, word by word */
 	size_t n_daemon;
 	const char **words; /* what is no option, without the command's own name */
 	size_t n_words;

@@ -25,17 +25,43 @@ static int read_options(const struct cmd_args *args, const struct out *out, stru
 	return CMD_DONE;
 }
 
-static int ask_instance(const struct out *out, const struct options *options, json_t *objects,
-			const struct question *q, json_t **answer)
+/* "A,B,...". */
+static int read_addresses(const char *text, const struct out *out, struct kube_address **list,
+			  size_t *count)
 {
+	_cleanup_free_ char *copy = strdup(text ?: "");
+	char *rest = copy, *word;
+
+	*list = calloc(strlen(text ?: "") + 1, sizeof(**list));
+	if (!copy || !*list)
+		return cmd_fail(out, "%s", strerror(ENOMEM));
+	while ((word = strsep(&rest, ","))) {
+		if (!*word)
+			continue;
+		if (address_parse(word, &(*list)[*count].family, &(*list)[*count].addr))
+			return cmd_usage(out, "--host-addresses: \"%s\" is not an address", word);
+		(*count)++;
+	}
+	return CMD_DONE;
+}
+
+static int ask_instance(const struct cmd_args *args, const struct out *out,
+			const struct options *options, json_t *objects, const struct question *q,
+			json_t **answer)
+{
+	_cleanup_free_ struct kube_address *address = NULL;
+	size_t addresses = 0;
 	_cleanup_(instance_free) struct instance *in = NULL;
 	struct kube_error error;
 	const char *why;
-	int rc = instance_new(&in, &why);
+	int rc = read_addresses(args->host_addresses, out, &address, &addresses);
 
 	if (rc)
+		return rc;
+	rc = instance_new(&in, &why);
+	if (rc)
 		return cmd_fail(out, "cannot make a private instance: %s", why);
-	rc = instance_set(in, options, objects, NULL, 0, &error);
+	rc = instance_set(in, options, objects, address, addresses, &error);
 	if (rc == -EINVAL || rc == -ENOTSUP)
 		return cmd_fail(out, "%s: %s: %s", error.object, error.path, error.reason);
 	rc = rc ?: instance_explain(in, q, answer);
@@ -53,7 +79,7 @@ static int by_file(const struct cmd_args *args, const struct out *out, const str
 	file.files = &file.state;
 	file.n_files = 1;
 	code = code ?: cmd_objects_read(&file, out, &objects);
-	return code ?: ask_instance(out, &options, objects, q, answer);
+	return code ?: ask_instance(args, out, &options, objects, q, answer);
 }
 
 static int print(const struct out *out, json_t *answer)
@@ -86,6 +112,8 @@ int cmd_explain(const struct cmd_args *args, const struct out *out)
 
 	if (question_parse(args->words[0], args->words[1], &q, why, sizeof(why)))
 		return cmd_usage(out, "%s", why);
+	if (!args->state && args->host_addresses)
+		return cmd_usage(out, "option \"--host-addresses\" is for --state FILE");
 	if (!args->state && args->n_daemon)
 		return cmd_usage(out, "option \"%s\" is for --state FILE; the daemon has its own",
 				 args->daemon[0]);

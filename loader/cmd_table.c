@@ -102,7 +102,7 @@ const struct cmd cmd_table[] = {
 			"Without a daemon, on objects from a file and with nearpathd's own "
 			"options:\n\n"
 			"  nearpath explain --state FILE --node-name NAME [OPTION]... FROM TO:PORT",
-		.options = CMD_OPT_STATE | CMD_OPT_DAEMON,
+		.options = CMD_OPT_STATE | CMD_OPT_DAEMON | CMD_OPT_HOST_ADDRESSES,
 		.min_words = 2,
 		.max_words = 2,
 		.run = cmd_explain,
@@ -130,6 +130,8 @@ const struct cmd_option_info cmd_options[] = {
 	{CMD_OPT_NAMESPACE, 'n', "namespace", "NS", "only this namespace"},
 	{CMD_OPT_LIMIT, 0, "limit", "N", "at most N"},
 	{CMD_OPT_STATE, 0, "state", "FILE", "without a daemon: the objects are in FILE"},
+	{CMD_OPT_HOST_ADDRESSES, 0, "host-addresses", "ADDRS",
+	 "with --state: what addresses the node has, beside its Node object's"},
 	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
 	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
 	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},

@@ -44,7 +44,7 @@ static int wrong(char *error, size_t size, const char *what, const char *word, c
 	return -EINVAL;
 }
 
-static int parse_address(const char *text, uint8_t *family, union np_addr *addr)
+int address_parse(const char *text, uint8_t *family, union np_addr *addr)
 {
 	union np_addr read = {};
 
@@ -106,7 +106,7 @@ static int parse_destination(char *text, struct question *q)
 	} else if (strchr(address, ':')) {
 		return -EINVAL;
 	}
-	return parse_address(address, &q->family, &q->to);
+	return address_parse(address, &q->family, &q->to);
 }
 
 int question_parse(const char *from, const char *to, struct question *q, char *error, size_t size)
@@ -117,7 +117,7 @@ int question_parse(const char *from, const char *to, struct question *q, char *e
 
 	if (!copy)
 		return -ENOMEM;
-	if (parse_address(from, &family, &read.from))
+	if (address_parse(from, &family, &read.from))
 		return wrong(error, size, "FROM", from, "an address such as 10.1.0.5");
 	if (parse_destination(copy, &read))
 		return wrong(error, size, "TO", to,

@@ -25,6 +25,9 @@ struct question {
  */
 int question_parse(const char *from, const char *to, struct question *q, char *error, size_t size);
 
+/* An address of either family from text. -EINVAL: it is none. */
+int address_parse(const char *text, uint8_t *family, union np_addr *addr);
+
 /*
  * Run the program on a packet that opens this connection. iface_flags: of the interface it would
  * come in by (NP_IFACE_POD). No flow, affinity record or counter comes of it. -EAGAIN: the program

@@ -81,20 +81,25 @@ static int publish_one(const struct kube_object *object, void *arg)
 	return 0;
 }
 
-static int publish_host(struct instance *in, const struct kube_address *address, size_t addresses)
+static int publish_list(struct instance *in, const struct kube_address *address, size_t addresses)
 {
-	const struct kube_node *own = store_node(in->store, in->node.options->node_name);
 	int rc = 0;
 
-	if (!addresses && own) {
-		address = own->address;
-		addresses = own->addresses;
-	}
-	publish_addresses_begin(in->publisher);
 	for (size_t i = 0; i < addresses && !rc; i++)
 		rc = publish_address(
 			in->publisher, address[i].family, &address[i].addr,
 			node_address_flags(&in->node, address[i].family, &address[i].addr));
+	return rc;
+}
+
+static int publish_host(struct instance *in, const struct kube_address *address, size_t addresses)
+{
+	const struct kube_node *own = store_node(in->store, in->node.options->node_name);
+	int rc;
+
+	publish_addresses_begin(in->publisher);
+	rc = own ? publish_list(in, own->address, own->addresses) : 0;
+	rc = rc ?: publish_list(in, address, addresses);
 	publish_addresses_end(in->publisher);
 	return rc;
 }

@@ -18,9 +18,9 @@ int instance_new(struct instance **instance, const char **why);
 void instance_free(struct instance **instance);
 
 /*
- * From now on this is the state: options, objects (as kube_each() takes them) and, if any, the
- * host's addresses; without them they are those of the Node object. options must stay as long as
- * the instance. -EINVAL, -ENOTSUP: an object is refused, *error filled; others as publishing does.
+ * From now on this is the state: options, objects (as kube_each() takes them), and the addresses
+ * the host has beside those of its Node object. options must stay as long as the instance. -EINVAL,
+ * -ENOTSUP: an object is refused, *error filled; others as publishing does.
  */
 int instance_set(struct instance *in, const struct options *options, json_t *objects,
 		 const struct kube_address *address, size_t addresses, struct kube_error *error);

@@ -148,6 +148,7 @@ int full_run(void);
 int programs_run(void);
 int refuse_run(void);
 int sctp_run(void);
+int affinity_run(void);
 int truncated_run(void);
 
 #endif

@@ -40,7 +40,8 @@ int main(int argc, char **argv)
 		if (argc < 2 || strstr(groups[i]->name, argv[1]))
 			failed += group_run(groups[i]);
 	if (argc < 2)
-		failed += truncated_run() + refuse_run() + sctp_run() + full_run() + programs_run();
+		failed += truncated_run() + refuse_run() + sctp_run() + affinity_run() +
+			  full_run() + programs_run();
 	world_close();
 	return failed ? 1 : 0;
 }

@@ -125,6 +125,7 @@ int world_open(void)
 					       .max_services = 256,
 					       .max_slots = 256,
 					       .max_backends = 64,
+					       .max_affinity = 1024,
 					       .snat_port_first = 20000,
 					       .snat_port_count = 1000};
 	const char *why;
