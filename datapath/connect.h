@@ -206,6 +206,7 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 {
 	struct np_decision d;
 	struct np_backend *backend;
+	__u32 number;
 	int rc;
 
 	decide(&r->tuple, iface->flags, 0, family, &d);
@@ -220,8 +221,9 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	}
 	if (d.verdict != NP_VERDICT_FORWARD)
 		return connect_refuse(&d, r->hook);
-	r->backend_number = d.backend;
-	backend = bpf_map_lookup_elem(&backends, &r->backend_number);
+	/* Keys lie on the own stack: Linux 6.1 takes none from the memory of a caller. */
+	number = r->backend_number = d.backend;
+	backend = bpf_map_lookup_elem(&backends, &number);
 	if (!backend)
 		return CONNECT_PASS;
 	r->service = d.service;

@@ -371,7 +371,7 @@ __noinline int tc_silence(struct flow_request *r, __u32 family)
 static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
 				     struct flow_request *r, int family)
 {
-	int i, todo, made = CONNECT_PASS;
+	int i, todo, made;
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TC_PASSES; i++) {
@@ -388,7 +388,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 			return TC_ACT_SHOT;
 		if (todo != TODO_CONNECT || hook != NP_HOOK_INGRESS)
 			break;
-		if (made != CONNECT_PASS) /* its flow is gone again, or not yet there */
+		if (i == TC_PASSES - 1) /* its flow is gone again, or not yet there */
 			return TC_ACT_SHOT;
 		if (tc_explain(skb, r, iface, family))
 			return TC_ACT_SHOT;
@@ -399,6 +399,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 			return TC_ACT_SHOT;
 		if (made == CONNECT_PASS)
 			break;
+		i = TC_PASSES - 2; /* the last pass is for using it; no variable more: the stack */
 	}
 	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
 		return TC_NEXT;
