@@ -122,7 +122,7 @@ bool run_is_first(const struct np_service *s, int class);
  */
 int ranges_set(struct publisher *p, uint32_t version, const struct cidr *range, size_t count);
 void ranges_give(struct publisher *p, uint32_t version);
-int ranges_adopt(struct publisher *p); /* after the frontends */
+int ranges_adopt(struct publisher *p);	 /* after the frontends */
 void ranges_forget(struct publisher *p); /* frees; the trie stays */
 
 /* A plan has this clusterIP, or no longer; its other ports are refused meanwhile. */
