@@ -111,7 +111,7 @@ struct np_prefix cidr_nobody(void)
 {
 	struct np_prefix nobody = {};
 
-	memset(nobody.mask, 0xFF, sizeof(nobody.mask));
+	memset(nobody.value, 0xFF, sizeof(nobody.value)); /* bits that no mask lets through */
 	return nobody;
 }
 
