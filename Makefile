@@ -136,7 +136,7 @@ lint: $(SKELS) ## clang-format (dry), cppcheck, clang-tidy, shellcheck
 		--suppressions-list=.cppcheck-suppressions -Iloader loader selftests/tools bench
 	$(Q)clang-tidy --quiet $(wildcard loader/*.c) -- $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE \
 		-DNEARPATH_VERSION='""'
-	$(Q)shellcheck -x -e SC1091 .ci/run $(shell git ls-files '*.sh')
+	$(Q)shellcheck -x -e SC1091 .ci/run selftests/vectors $(shell git ls-files '*.sh')
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -221,7 +221,8 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	}
 	if (d.verdict != NP_VERDICT_FORWARD)
 		return connect_refuse(&d, r->hook);
-	r->backend_number = number = d.backend; /* 6.1 takes keys from the stack, not from *r */
+	/* Keys lie on the own stack: Linux 6.1 takes none from the memory of a caller. */
+	number = r->backend_number = d.backend;
 	backend = bpf_map_lookup_elem(&backends, &number);
 	if (!backend)
 		return CONNECT_PASS;
@@ -241,22 +242,23 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 /*
  * A SYN to a pod itself, from a client port that also has a flow through a service to that pod:
  * the answers of both would look the same. A closed flow is ended; beside a live one the direct
- * connection becomes a flow of its own, with another source port: true, and r is all set.
+ * connection becomes a flow of its own, with another source port.
  */
-static __noinline int connect_direct(struct flow_request *r, __u32 family)
+static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
 	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow =
 		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
+	int rc;
 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
-		return false;
+		return CONNECT_PASS;
 	seq = *(volatile __u32 *)&flow->seq;
 	if (flow->state == NP_FLOW_CLOSED || flow_expired(flow, now32())) {
 		flow_end(number, seq, family);
-		return false;
+		return CONNECT_PASS;
 	}
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
@@ -265,7 +267,8 @@ static __noinline int connect_direct(struct flow_request *r, __u32 family)
 	r->flags = flow->flags & NP_FLOW_REMOTE;
 	r->snat = r->tuple.src;
 	r->move_port = true;
-	return true;
+	rc = flow_create(ctx, r, family);
+	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
 }
 
 /*
@@ -280,10 +283,9 @@ __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *ifa
 	if (!r || !iface)
 		return CONNECT_PASS;
 	rc = connect_service(ctx, r, iface, family);
-	if (rc != CONNECT_PASS || r->tuple.protocol != IPPROTO_TCP || !connect_direct(r, family))
-		return rc;
-	rc = flow_create(ctx, r, family);
-	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
+	if (rc == CONNECT_PASS && r->tuple.protocol == IPPROTO_TCP)
+		rc = connect_direct(ctx, r, family);
+	return rc;
 }
 
 #endif

@@ -134,18 +134,24 @@ static __always_inline bool affinity_find(const struct np_service *service,
 	return true;
 }
 
-/* A connection was given this backend: so will the client's next ones. */
-static __always_inline void affinity_note(const struct np_service *service, const struct tuple *t,
-					  const struct np_backend *backend, __u32 number,
-					  __u32 family)
+/*
+ * A connection was given this backend: so will the client's next ones. A BPF global function for
+ * its caller's stack: Linux 6.1 counts frames in steps of 32 bytes.
+ */
+__noinline int affinity_note(struct np_service *service, struct tuple *t,
+			     struct np_backend *backend, __u32 number, __u32 family)
 {
-	struct np_affinity_key key = {.client = t->src, .service = service->id, .family = family};
-	struct np_affinity last = {.addr = backend->addr,
-				   .port = backend->port,
-				   .backend = number,
-				   .seen = bpf_jiffies64()};
+	struct np_affinity_key key = {.family = family};
+	struct np_affinity last = {.backend = number, .seen = bpf_jiffies64()};
 
+	if (!service || !t || !backend)
+		return 0;
+	key.client = t->src;
+	key.service = service->id;
+	last.addr = backend->addr;
+	last.port = backend->port;
 	bpf_map_update_elem(&affinity, &key, &last, BPF_ANY);
+	return 0;
 }
 
 /* One backend of the run, each with the same probability. */
@@ -165,7 +171,7 @@ static __always_inline void decide_address(const struct tuple *t, __u32 flags, _
 	if (flags & NP_SERVICE_CLUSTER_IP) {
 		d->verdict = NP_VERDICT_REJECT;
 		d->reason = NP_REASON_NO_SUCH_PORT;
-	} else if (!addr_is_zero(&t->dst) && in_service_cidr(&t->dst, family)) {
+	} else if (in_service_cidr(&t->dst, family)) {
 		d->verdict = NP_VERDICT_DROP;
 		d->reason = NP_REASON_NO_SUCH_SERVICE;
 	}

@@ -8,7 +8,7 @@
 
 /* The connection t is given its backend. */
 static __always_inline void note_connection(__u32 hook, const struct np_decision *d,
-					    const struct tuple *t, const struct np_backend *backend,
+					    struct tuple *t, struct np_backend *backend,
 					    __u32 family)
 {
 	__u32 id = d->service, number = d->version - 1;

@@ -69,6 +69,19 @@ const char *attach_reason(int err)
 	return words;
 }
 
+int attach_remove_link(const char *path)
+{
+	_cleanup_close_ int link = bpf_obj_get(path);
+
+	if (link == -ENOENT || link == -ENOTDIR)
+		return 0;
+	/* Others may hold the link open: what counts is that it is off, not who has a name for it.
+	 */
+	if (link >= 0)
+		bpf_link_detach(link);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
 void attach_note(struct attachment *a, const char *format, ...)
 {
 	va_list args;

@@ -46,6 +46,9 @@ bool attach_prog_is(uint32_t id, const char *name);
 int attach_path(char path[ATTACH_PATH_SIZE], const char *links, int ifindex, const char *what);
 int attach_make_dir(const char *links);
 
+/* Detach the link pinned there and remove the pin; 0 also if there is none. */
+int attach_remove_link(const char *path);
+
 /* Takes nearpath's own XDP program off one interface, alone or in a dispatcher. */
 int attach_xdp_remove(const char *links, int ifindex);
 

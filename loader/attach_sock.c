@@ -163,19 +163,9 @@ int attach_sock(const char *links, const char *cgroup, const int programs[TABLES
 
 static int detach_hook(const char *links, const struct sock_hook *hook, const char *suffix)
 {
-	_cleanup_close_ int link = -1;
 	char path[ATTACH_PATH_SIZE];
-	int err = pin_path(path, links, hook->name, suffix);
 
-	if (err)
-		return err;
-	link = bpf_obj_get(path);
-	if (link == -ENOENT || link == -ENOTDIR)
-		return 0;
-	/* Others may hold the link open: what counts is that it is off. */
-	if (link >= 0)
-		bpf_link_detach(link);
-	return unlink(path) && errno != ENOENT ? -errno : 0;
+	return pin_path(path, links, hook->name, suffix) ?: attach_remove_link(path);
 }
 
 int detach_sock(const char *links)

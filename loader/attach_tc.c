@@ -5,6 +5,7 @@
  * attaching changes, the new way works before the old one is given up.
  */
 #include "attach_parts.h"
+#include "netlink_once.h"
 
 #include <errno.h>
 #include <linux/pkt_sched.h>
@@ -30,7 +31,6 @@
 #define FILTER_HANDLE	0x6e70
 
 #define REQUEST_SIZE 256
-#define ANSWER_SIZE  32768 /* no netlink dump comes in larger parts */
 
 #define CLSACT_OURS "clsact" /* a directory among the pins: the qdisc was made by nearpath */
 
@@ -121,20 +121,9 @@ static int tcx_attach(const char *links, int ifindex, const struct hook *hook, i
 
 static int tcx_remove_hook(const char *links, int ifindex, const struct hook *hook)
 {
-	_cleanup_close_ int link = -1;
 	char path[ATTACH_PATH_SIZE];
-	int err = attach_path(path, links, ifindex, hook->name);
 
-	if (err)
-		return err;
-	link = bpf_obj_get(path);
-	if (link == -ENOENT || link == -ENOTDIR)
-		return 0;
-	/* Others may hold the link open: what counts is that it is off, not who has a name for it.
-	 */
-	if (link >= 0)
-		bpf_link_detach(link);
-	return unlink(path) && errno != ENOENT ? -errno : 0;
+	return attach_path(path, links, ifindex, hook->name) ?: attach_remove_link(path);
 }
 
 static int tcx_remove(const char *links, int ifindex)
@@ -162,38 +151,6 @@ static int tcx_attach_both(const char *links, int ifindex, int ingress_fd, int e
 	if (err && created)
 		tcx_remove_hook(links, ifindex, &hooks[1]);
 	return err;
-}
-
-static void close_socket(struct mnl_socket **nl)
-{
-	if (*nl)
-		mnl_socket_close(*nl);
-}
-
-/* Sends one request and runs cb over the answer, which ends a single one by MNL_CB_STOP. */
-static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
-{
-	_cleanup_(close_socket) struct mnl_socket *nl =
-		mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	_Alignas(struct nlmsghdr) char buffer[ANSWER_SIZE];
-	const struct timeval timeout = {.tv_sec = 1};
-	int more = 1;
-
-	if (!nl)
-		return -errno;
-	if (setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
-	    mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
-	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
-	while (more > 0) {
-		ssize_t size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
-				  mnl_socket_get_portid(nl), cb, arg);
-	}
-	return more < 0 ? -errno : 0;
 }
 
 static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags, int ifindex,
@@ -246,7 +203,7 @@ static int qdisc_is_clsact(int ifindex, bool *clsact)
 	struct nlmsghdr *request =
 		put_request(buffer, RTM_GETQDISC, NLM_F_ECHO | NLM_F_ACK, ifindex, TC_H_CLSACT);
 	struct kind kind = {};
-	int err = talk(request, read_kind, &kind);
+	int err = netlink_once(NETLINK_ROUTE, request, read_kind, &kind);
 
 	if (!err && !kind.found)
 		return -ENOENT;
@@ -271,7 +228,7 @@ static bool qdisc_is_empty(int ifindex)
 		struct nlmsghdr *request = put_request(buffer, RTM_GETTFILTER, NLM_F_DUMP, ifindex,
 						       TC_H_MAKE(TC_H_CLSACT, sides[i]));
 
-		if (talk(request, count_filter, &filters) || filters)
+		if (netlink_once(NETLINK_ROUTE, request, count_filter, &filters) || filters)
 			return false;
 	}
 	return true;

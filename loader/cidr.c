@@ -111,8 +111,13 @@ struct np_prefix cidr_nobody(void)
 {
 	struct np_prefix nobody = {};
 
-	memset(nobody.mask, 0xFF, sizeof(nobody.mask));
+	memset(nobody.value, 0xFF, sizeof(nobody.value)); /* bits that no mask lets through */
 	return nobody;
+}
+
+bool address_equal(const union np_addr *a, const union np_addr *b)
+{
+	return !memcmp(a->word, b->word, sizeof(a->word));
 }
 
 bool address_is_loopback(uint8_t family, const union np_addr *addr)

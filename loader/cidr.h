@@ -43,6 +43,8 @@ const struct cidr *cidr_list_first(const struct cidr_list *list, uint8_t family)
 /* A prefix that no address has. */
 struct np_prefix cidr_nobody(void);
 
+bool address_equal(const union np_addr *a, const union np_addr *b);
+
 /* Is it 127.0.0.0/8 or ::1? */
 bool address_is_loopback(uint8_t family, const union np_addr *addr);
 

@@ -124,6 +124,19 @@ static void print_connections(const struct out *out, json_t *connections)
 		fputc('\n', out->data);
 }
 
+/* Who may come, and for how long a client stays with its backend; of services that say so. */
+static void print_limits(const struct out *out, const json_t *service)
+{
+	json_t *ranges = json_object_get(service, "source_ranges");
+	json_int_t affinity = json_integer_value(json_object_get(service, "affinity_seconds"));
+	_cleanup_free_ char *text = out_value(ranges);
+
+	if (json_array_size(ranges) && text)
+		fprintf(out->data, "  LoadBalancer addresses only from %s\n", text);
+	if (affinity)
+		fprintf(out->data, "  session affinity ClientIP, %lld s\n", (long long)affinity);
+}
+
 static int print_service(const struct out *out, const json_t *service)
 {
 	_cleanup_free_ char *namespace = out_value(json_object_get(service, "namespace"));
@@ -148,6 +161,7 @@ static int print_service(const struct out *out, const json_t *service)
 		r = out_table(out, policies, policy_columns, "  ");
 	if (!r && json_array_size(backends))
 		r = out_table(out, backends, backend_columns, "  ");
+	print_limits(out, service);
 	fputs("  ", out->data);
 	print_connections(out, json_object_get(service, "connections"));
 	return r;

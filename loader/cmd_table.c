@@ -131,7 +131,7 @@ const struct cmd_option_info cmd_options[] = {
 	{CMD_OPT_LIMIT, 0, "limit", "N", "at most N"},
 	{CMD_OPT_STATE, 0, "state", "FILE", "without a daemon: the objects are in FILE"},
 	{CMD_OPT_HOST_ADDRESSES, 0, "host-addresses", "ADDRS",
-	 "with --state: what addresses the node has, beside its Node object's"},
+	 "with --state: more addresses of the node"},
 	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
 	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
 	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},

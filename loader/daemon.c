@@ -93,12 +93,13 @@ void daemon_node_changed(struct daemon *d)
 	ask_own_addresses(d);
 	mark = node_mark(&d->node);
 	node_config(&d->node, d->tables->config);
-	if (d->options.nodeport_primary && memcmp(&mark, &d->planned, sizeof(mark))) {
+	if (node_mark_equal(&mark, &d->planned))
+		return;
+	if (d->options.nodeport_primary) {
 		d->resync = true; /* other addresses may be the primary ones */
 		later(d);
 	}
-	if (memcmp(&mark, &d->planned, sizeof(mark)))
-		daemon_publish_all(d);
+	daemon_publish_all(d);
 }
 
 static int source_of(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)

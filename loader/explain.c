@@ -16,6 +16,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "names.h"
 #include "util.h"
 
 #define LOOPBACK_IFINDEX 1 /* nothing is attached there: its entry is free for questions */
@@ -240,18 +241,6 @@ int explain_ask(struct tables *t, const struct question *q, uint8_t iface_flags,
 	return rc;
 }
 
-static const char *const verdict_names[NP_VERDICTS] = {
-#define X(e, name) [NP_VERDICT_##e] = name,
-	NP_VERDICT_LIST(X)
-#undef X
-};
-
-static const char *const reason_names[NP_REASONS] = {
-#define X(e, name, help) [NP_REASON_##e] = name,
-	NP_REASON_LIST(X)
-#undef X
-};
-
 /* For those a decision may have. */
 static const char *const explanations[NP_REASONS] = {
 	[NP_REASON_NO_SERVICE] = "no service has this address, port and protocol",
@@ -265,18 +254,9 @@ static const char *const explanations[NP_REASONS] = {
 	[NP_REASON_TABLE_ERROR] = "a table entry points outside its table",
 };
 
-static const char *const class_names[NP_CLASSES] = {
-	[NP_CLASS_POD] = "pod",
-	[NP_CLASS_NODE] = "node",
-	[NP_CLASS_OUTSIDE] = "outside",
-};
-
-static json_t *endpoint_json(const struct np_backend *b)
+static json_t *backend_json(const struct np_backend *b)
 {
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(b->family == NP_IPV4 ? AF_INET : AF_INET6, &b->addr, text, sizeof(text));
-	return json_sprintf(b->family == NP_IPV4 ? "%s:%u" : "[%s]:%u", text, ntohs(b->port));
+	return endpoint_json(b->family, &b->addr, b->port);
 }
 
 static int by_text(const void *a, const void *b)
@@ -296,7 +276,7 @@ static json_t *backends_json(const struct tables *t, const struct np_policy *pol
 	if (!item || !list)
 		goto fail;
 	for (i = 0; i < policy->count; i++)
-		item[i] = endpoint_json(&t->backends[*tables_slot(t, policy->slot + i)]);
+		item[i] = backend_json(&t->backends[*tables_slot(t, policy->slot + i)]);
 	qsort(item, policy->count, sizeof(json_t *), by_text);
 	for (i = 0; i < policy->count; i++)
 		json_array_append_new(list, item[i]);
@@ -334,6 +314,6 @@ json_t *explain_json(struct publisher *p, struct tables *t, const struct questio
 			 "explanation", explanations[d->reason] ?: "", "service",
 			 service_json(plan, s), "class", class_names[d->class], "backends",
 			 forward ? backends_json(t, &s->policy[d->class]) : json_array(), "chosen",
-			 forward ? endpoint_json(&t->backends[d->backend]) : json_null(), "snat",
+			 forward ? backend_json(&t->backends[d->backend]) : json_null(), "snat",
 			 forward && d->snat);
 }

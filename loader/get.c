@@ -8,69 +8,10 @@
 #include <sys/utsname.h>
 
 #include "daemon.h"
+#include "names.h"
 #include "util.h"
 
 #define FLOWS_DEFAULT_LIMIT 1000
-
-static const char *const verdict_names[NP_VERDICTS] = {
-#define X(e, name) [NP_VERDICT_##e] = name,
-	NP_VERDICT_LIST(X)
-#undef X
-};
-
-static const char *const zone_names[NP_ZONE_CLASSES] = {
-#define X(e, name) [NP_ZONE_##e] = name,
-	NP_ZONE_CLASS_LIST(X)
-#undef X
-};
-
-static const char *const hook_names[NP_HOOKS] = {
-#define X(e, name) [NP_HOOK_##e] = name,
-	NP_HOOK_LIST(X)
-#undef X
-};
-
-static const char *const reason_names[NP_REASONS] = {
-#define X(e, name, help) [NP_REASON_##e] = name,
-	NP_REASON_LIST(X)
-#undef X
-};
-
-static const char *const state_names[NP_FLOW_STATES] = {
-#define X(e, name, seconds) [NP_FLOW_##e] = name,
-	NP_FLOW_STATE_LIST(X)
-#undef X
-};
-
-static const char *protocol_name(uint8_t protocol)
-{
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return "TCP";
-	case IPPROTO_UDP:
-		return "UDP";
-	case IPPROTO_SCTP:
-		return "SCTP";
-	default:
-		return "unknown";
-	}
-}
-
-static json_t *addr_json(uint8_t family, const void *addr)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(family == NP_IPV4 ? AF_INET : AF_INET6, addr, text, sizeof(text));
-	return json_string(text);
-}
-
-static json_t *endpoint_json(uint8_t family, const void *addr, __be16 port)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(family == NP_IPV4 ? AF_INET : AF_INET6, addr, text, sizeof(text));
-	return json_sprintf(family == NP_IPV4 ? "%s:%u" : "[%s]:%u", text, ntohs(port));
-}
 
 struct query {
 	struct daemon *d;
@@ -99,7 +40,7 @@ static json_t *frontend_json(struct daemon *d, const struct plan *plan,
 			     const struct plan_frontend *f)
 {
 	json_t *address =
-		f->kind == PLAN_NODE_PORT ? json_string("*") : addr_json(plan->family, &f->addr);
+		f->kind == PLAN_NODE_PORT ? json_string("*") : address_json(plan->family, &f->addr);
 
 	return json_pack("{s:s,s:o,s:i,s:b,s:{s:o,s:o,s:o}}", "kind", plan_kind_name(f->kind),
 			 "address", address, "port", ntohs(f->port), "published",
@@ -145,7 +86,7 @@ static json_t *stats_json(const struct np_service_stats *s)
 
 static int visit_plan(const struct plan *plan, void *arg)
 {
-	json_t *frontends, *backends;
+	json_t *frontends, *backends, *ranges;
 	struct np_service_stats stats;
 	struct query *q = arg;
 	size_t i;
@@ -155,18 +96,23 @@ static int visit_plan(const struct plan *plan, void *arg)
 		return 0;
 	frontends = json_array();
 	backends = json_array();
+	ranges = json_array();
 	for (i = 0; i < plan->frontends; i++)
 		json_array_append_new(frontends, frontend_json(q->d, plan, &plan->frontend[i]));
 	for (i = 0; i < plan->backends; i++)
 		json_array_append_new(backends, backend_json(plan, i));
+	for (i = 0; i < plan->ranges; i++)
+		json_array_append_new(ranges, cidr_json(&plan->range[i]));
 	stats = publish_stats(q->d->publisher, plan);
 	return json_array_append_new(
-		q->list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "namespace",
-				   plan->namespace, "name", plan->name, "port", plan->port_name,
-				   "protocol", protocol_name(plan->protocol), "family",
-				   plan->family == NP_IPV4 ? "IPv4" : "IPv6", "topology",
-				   plan_topology_name(plan->topology), "frontends", frontends,
-				   "backends", backends, "connections", stats_json(&stats)));
+		q->list,
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:o,s:o}", "namespace",
+			  plan->namespace, "name", plan->name, "port", plan->port_name, "protocol",
+			  protocol_name(plan->protocol), "family",
+			  plan->family == NP_IPV4 ? "IPv4" : "IPv6", "topology",
+			  plan_topology_name(plan->topology), "affinity_seconds",
+			  (int)plan->affinity_seconds, "source_ranges", ranges, "frontends",
+			  frontends, "backends", backends, "connections", stats_json(&stats)));
 }
 
 static int visit_backend(const struct publish_backend *b, void *arg)
@@ -179,7 +125,7 @@ static int visit_backend(const struct publish_backend *b, void *arg)
 					       endpoint_json(e->family, &e->addr, e->port), "local",
 					       !!(e->flags & NP_BACKEND_LOCAL), "zone_class",
 					       zone_names[e->zone % NP_ZONE_CLASSES], "snat",
-					       addr_json(e->family, &e->snat), "references",
+					       address_json(e->family, &e->snat), "references",
 					       (int)b->references));
 }
 

@@ -178,7 +178,8 @@ static int connection_write(struct connection *c, struct http_answer *answer, bo
 	size_t length = evbuffer_get_length(answer->body);
 	char now[64];
 
-	make_room(c, head ? 0 : length);
+	if (!head && !answer->shared)
+		make_room(c, length);
 	if (evbuffer_add_printf(output,
 				"HTTP/1.1 %u %s\r\n%s%s%s%sContent-Length: %zu\r\nDate: %s\r\n"
 				"Connection: close\r\n\r\n",
@@ -189,7 +190,7 @@ static int connection_write(struct connection *c, struct http_answer *answer, bo
 		return -ENOMEM;
 	if (!head && evbuffer_add_buffer(output, answer->body))
 		return -ENOMEM;
-	c->output = evbuffer_get_length(output);
+	c->output = evbuffer_get_length(output) - (answer->shared && !head ? length : 0);
 	c->listener->http->output += c->output;
 	return 0;
 }

@@ -35,6 +35,7 @@ struct http_answer {
 	const char *type;
 	char lines[160]; /* more header lines, each with its "\r\n" */
 	struct evbuffer *body;
+	bool shared; /* the body is memory that others bound: it does not count as output */
 };
 
 /* path is without the query. Called in the loop; it must not block. */

@@ -11,29 +11,12 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "names.h"
 #include "util.h"
 
 #ifndef NEARPATH_VERSION
 #define NEARPATH_VERSION "0.1"
 #endif
-
-static const char *const hook_names[NP_HOOKS] = {
-#define X(e, name) [NP_HOOK_##e] = name,
-	NP_HOOK_LIST(X)
-#undef X
-};
-
-static const char *const reason_names[NP_REASONS] = {
-#define X(e, name, help) [NP_REASON_##e] = name,
-	NP_REASON_LIST(X)
-#undef X
-};
-
-static const char *const zone_names[NP_ZONE_CLASSES] = {
-#define X(e, name) [NP_ZONE_##e] = name,
-	NP_ZONE_CLASS_LIST(X)
-#undef X
-};
 
 static const char *const family_labels[HEALTH_FAMILIES] = {"ip_family=\"IPv4\"",
 							   "ip_family=\"IPv6\""};
@@ -204,11 +187,6 @@ struct service_writer {
 	struct daemon *d;
 	int zones[NP_ZONE_CLASSES];
 };
-
-static const char *protocol_name(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP ? "TCP" : protocol == IPPROTO_UDP ? "UDP" : "SCTP";
-}
 
 static void write_port_labels(FILE *out, const struct plan *plan)
 {

@@ -18,14 +18,12 @@
 #include "health_checks.h"
 #include "http.h"
 #include "metrics.h"
+#include "page.h"
 #include "util.h"
 
 /* What failed is tried again this much later, and no more of it at a time than this. */
 #define RETRY_SECONDS  5
 #define RETRIES_A_TURN 256
-
-/* The text of /metrics is used again for this many times as long as it took to write. */
-#define METRICS_REUSE 10
 
 /* A Service that could not be published whole. */
 struct failed {
@@ -70,9 +68,7 @@ struct monitor {
 	struct trigger *trigger;
 	size_t triggers;
 	struct event *retry;
-	char *text; /* of /metrics */
-	size_t length;
-	struct timespec text_until;
+	struct page *page; /* /metrics */
 	struct timespec
 		since; /* of the day: what happened before is not this daemon's to measure */
 };
@@ -332,23 +328,11 @@ static void on_healthz(const char *path, struct http_answer *answer, void *arg)
 	(livez ? m->metrics.livez : m->metrics.healthz)[answer->status != 200]++;
 }
 
-/* Written anew unless it was a moment ago: who asks all the time gets a tenth of the loop's. */
-static int refresh_text(struct monitor *m)
+static int write_metrics(void *arg, char **text, size_t *length)
 {
-	struct health_time before = health_now(), after;
-	double cost;
-	int rc;
+	struct monitor *m = arg;
 
-	if (m->text && seconds_of(&before.steady) < seconds_of(&m->text_until))
-		return 0;
-	util_free(&m->text);
-	rc = metrics_text(&m->metrics, m->d, &m->text, &m->length);
-	after = health_now();
-	cost = METRICS_REUSE * (seconds_of(&after.steady) - seconds_of(&before.steady));
-	m->text_until = after.steady;
-	m->text_until.tv_sec += (time_t)cost;
-	m->text_until.tv_nsec += (long)((cost - (double)(time_t)cost) * 1e9);
-	return rc;
+	return metrics_text(&m->metrics, m->d, text, length);
 }
 
 static void on_metrics(const char *path, struct http_answer *answer, void *arg)
@@ -356,13 +340,12 @@ static void on_metrics(const char *path, struct http_answer *answer, void *arg)
 	static const char nosniff[] = "X-Content-Type-Options: nosniff\r\n";
 	struct monitor *m = arg;
 
-	answer->type = "text/plain; charset=utf-8";
 	if (!strcmp(path, "/metrics")) {
 		answer->type = "text/plain; version=0.0.4; charset=utf-8";
-		if (refresh_text(m) || evbuffer_add(answer->body, m->text, m->length))
-			answer->status = 500;
+		page_answer(m->page, answer);
 		return;
 	}
+	answer->type = "text/plain; charset=utf-8";
 	snprintf(answer->lines, sizeof(answer->lines), "%s", nosniff);
 	if (!strcmp(path, "/healthz"))
 		evbuffer_add_printf(answer->body, "ok");
@@ -498,6 +481,7 @@ int monitor_new(struct daemon *d, struct monitor **monitor)
 	raise_limit();
 	m->retry = evtimer_new(d->base, on_retry, m);
 	rc = m->retry ? 0 : -ENOMEM;
+	rc = rc ?: page_new(write_metrics, m, &m->page);
 	rc = rc ?: http_new(d->base, NULL, &m->healthz);
 	rc = rc ?: http_new(d->base, NULL, &m->metrics_http);
 	rc = rc ?: http_new(d->base, NULL, &m->checks_http);
@@ -534,6 +518,6 @@ void monitor_free(struct monitor **monitor)
 		forget_failed(m, f);
 	}
 	free(m->trigger);
-	free(m->text);
+	page_free(&m->page);
 	free(m);
 }

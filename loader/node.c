@@ -105,6 +105,13 @@ struct node_mark node_mark(const struct node *node)
 	return mark;
 }
 
+bool node_mark_equal(const struct node_mark *a, const struct node_mark *b)
+{
+	return !strcmp(a->zone, b->zone) && address_equal(&a->address4, &b->address4) &&
+	       address_equal(&a->address6, &b->address6) && a->detector4 == b->detector4 &&
+	       a->detector6 == b->detector6;
+}
+
 int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,
 		 const char *name)
 {
@@ -135,7 +142,7 @@ uint32_t node_address_flags(const struct node *node, uint8_t family, const union
 
 	if (address_is_loopback(family, addr)) /* see np_config.localhost_nodeports4 */
 		return NP_SERVICE_HOST_ADDRESS;
-	serves = node->options->nodeport_primary ? own && !memcmp(own, addr, sizeof(*own))
+	serves = node->options->nodeport_primary ? own && address_equal(own, addr)
 						 : listed(node->options, family, addr);
 	return NP_SERVICE_HOST_ADDRESS | (serves ? NP_SERVICE_NODE_ADDRESS : 0);
 }

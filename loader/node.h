@@ -22,7 +22,7 @@ struct node {
 /* What plans are made for; borrowed from the node and its store until the next commit. */
 struct plan_node node_plan(const struct node *node);
 
-/* All of the node that plans depend on, as one value to compare by memcmp(). */
+/* All of the node that plans depend on, as one value to compare. */
 struct node_mark {
 	char zone[256];
 	union np_addr address4;
@@ -31,6 +31,7 @@ struct node_mark {
 	bool detector6;
 };
 struct node_mark node_mark(const struct node *node);
+bool node_mark_equal(const struct node_mark *a, const struct node_mark *b);
 
 /* Plan one service for this node, or find it gone, and publish that; as publish_service(). */
 int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,

@@ -35,11 +35,6 @@ static bool known(const char *name)
 	return name && name[0];
 }
 
-static bool same_address(const union np_addr *a, const union np_addr *b)
-{
-	return !memcmp(a->word, b->word, sizeof(a->word));
-}
-
 /* Number of candidates; they are written to out unless it is NULL. */
 static size_t gather(const struct kube_port *port, uint8_t family, struct kube_slice *const *slices,
 		     size_t nslices, struct candidate *out)
@@ -96,7 +91,8 @@ static size_t drop_twins(struct candidate *candidate, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		if (kept && candidate[kept - 1].port == candidate[i].port &&
-		    same_address(&candidate[kept - 1].endpoint->addr, &candidate[i].endpoint->addr))
+		    address_equal(&candidate[kept - 1].endpoint->addr,
+				  &candidate[i].endpoint->addr))
 			continue;
 		candidate[kept++] = candidate[i];
 	}
@@ -312,7 +308,7 @@ static void add_frontend(struct plan *plan, const struct decision *decision, enu
 	struct plan_frontend *frontend = &plan->frontend[plan->frontends];
 
 	for (size_t i = 0; i < plan->frontends; i++)
-		if (same_address(&plan->frontend[i].addr, addr))
+		if (address_equal(&plan->frontend[i].addr, addr))
 			return;
 	frontend->kind = kind;
 	frontend->addr = *addr;
@@ -513,7 +509,7 @@ static bool same_name(const char *a, const char *b)
 
 static bool same_backend(const struct plan_backend *a, const struct plan_backend *b)
 {
-	return same_address(&a->addr, &b->addr) && a->port == b->port && a->local == b->local &&
+	return address_equal(&a->addr, &b->addr) && a->port == b->port && a->local == b->local &&
 	       a->ready == b->ready && a->serving == b->serving &&
 	       a->terminating == b->terminating && a->zone == b->zone &&
 	       same_name(a->zone_name, b->zone_name) && same_name(a->node_name, b->node_name);
@@ -538,7 +534,7 @@ static bool same_ranges(const struct plan *a, const struct plan *b)
 
 static bool same_frontend(const struct plan_frontend *a, const struct plan_frontend *b)
 {
-	if (a->kind != b->kind || !same_address(&a->addr, &b->addr) || a->port != b->port ||
+	if (a->kind != b->kind || !address_equal(&a->addr, &b->addr) || a->port != b->port ||
 	    a->ranged != b->ranged)
 		return false;
 	for (size_t i = 0; i < NP_CLASSES; i++) {

@@ -429,7 +429,8 @@ const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
 	for (i = 0; f && f->owner && i < f->owner->count; i++) {
 		for (j = 0; j < f->owner->plans[i]->frontends; j++) {
 			other = frontend_key(f->owner->plans[i], &f->owner->plans[i]->frontend[j]);
-			if (!memcmp(&key, &other, sizeof(key)))
+			if (address_equal(&key.addr, &other.addr) && key.port == other.port &&
+			    key.protocol == other.protocol && key.family == other.family)
 				return f->owner->plans[i];
 		}
 	}
@@ -445,7 +446,7 @@ const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 	HASH_ITER (hh, p->owners, o, next) {
 		for (i = 0; i < o->count; i++)
 			if (o->plans[i]->family == family &&
-			    !memcmp(&o->plans[i]->frontend[0].addr, addr, sizeof(*addr)))
+			    address_equal(&o->plans[i]->frontend[0].addr, addr))
 				return o->plans[i];
 	}
 	return NULL;

@@ -13,7 +13,7 @@ static bool serves(const struct plan *plan, const union np_addr *addr, __be16 po
 {
 	for (size_t i = 0; i < plan->backends; i++)
 		if (plan->backend[i].serving && plan->backend[i].port == port &&
-		    !memcmp(&plan->backend[i].addr, addr, sizeof(*addr)))
+		    address_equal(&plan->backend[i].addr, addr))
 			return true;
 	return false;
 }

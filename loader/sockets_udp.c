@@ -15,10 +15,10 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "netlink_once.h"
 #include "util.h"
 
 #define REQUEST_SIZE 256
-#define ANSWER_SIZE  32768 /* no netlink dump comes in larger parts */
 #define READ_SIZE    (64 * sizeof(struct np_sock_entry))
 
 /* Sockets as np_list told of them, in order of their cookies. */
@@ -90,37 +90,6 @@ static int read_list(int list_fd, int peers_fd, struct list *list)
 	return 0;
 }
 
-static void close_socket(struct mnl_socket **nl)
-{
-	if (*nl)
-		mnl_socket_close(*nl);
-}
-
-static int talk(struct nlmsghdr *request, mnl_cb_t cb, void *arg)
-{
-	_cleanup_(close_socket) struct mnl_socket *nl =
-		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	_Alignas(struct nlmsghdr) char buffer[ANSWER_SIZE];
-	const struct timeval timeout = {.tv_sec = 1};
-	int more = 1;
-
-	if (!nl)
-		return -errno;
-	if (setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
-	    mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
-	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
-	while (more > 0) {
-		ssize_t size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
-				  mnl_socket_get_portid(nl), cb, arg);
-	}
-	return more < 0 ? -errno : 0;
-}
-
 static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags,
 				    const struct inet_diag_req_v2 *wanted)
 {
@@ -182,7 +151,9 @@ static int look_at_all(struct doomed *d, uint8_t family)
 	};
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 
-	return talk(put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted), look_at, d);
+	return netlink_once(NETLINK_SOCK_DIAG,
+			    put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted), look_at,
+			    d);
 }
 
 static int end_all(const struct doomed *d)
@@ -191,7 +162,9 @@ static int end_all(const struct doomed *d)
 	int ended = 0, err;
 
 	for (size_t i = 0; i < d->count; i++) {
-		err = talk(put_request(buffer, SOCK_DESTROY, NLM_F_ACK, &d->socket[i]), NULL, NULL);
+		err = netlink_once(NETLINK_SOCK_DIAG,
+				   put_request(buffer, SOCK_DESTROY, NLM_F_ACK, &d->socket[i]),
+				   NULL, NULL);
 		if (!err)
 			ended++;
 		else if (err != -ENOENT) /* it may have ended by itself */

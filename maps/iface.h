@@ -38,10 +38,7 @@ struct np_iface {
 };
 NP_STATIC_ASSERT(sizeof(struct np_iface) == 16);
 
-/*
- * A prefix, as word-wise mask and value. Mask all ones over a value of zero stands for none: only
- * the unspecified address is in it, and that is no service's and no pod's.
- */
+/* A prefix, as word-wise mask and value; a value with bits that the mask has not matches nothing. */
 struct np_prefix {
 	__be32 value[4];
 	__be32 mask[4];

@@ -16,14 +16,17 @@ static __always_inline bool is_question(struct __sk_buff *skb, const struct np_e
 	return !differs && e->nonce[0];
 }
 
-/* A packet that opens a connection is a question: answer it, and let nothing come of it. */
-static __always_inline bool tc_explain(struct __sk_buff *skb, struct flow_request *r,
-				       struct np_iface *iface, __u32 family)
+/*
+ * A packet that opens a connection is a question: answer it, and let nothing come of it. A BPF
+ * global function for the sake of its caller's stack.
+ */
+__noinline int tc_explain(struct __sk_buff *skb, struct flow_request *r, struct np_iface *iface,
+			  __u32 family)
 {
 	__u32 zero = 0, how = DECIDE_CLASS;
 	struct np_explain *e = bpf_map_lookup_elem(&explain, &zero);
 
-	if (!e || !is_question(skb, e))
+	if (!r || !iface || !e || !is_question(skb, e))
 		return false;
 	if (addr_is_loopback(&r->tuple.src, family) ||
 	    address_flags(&r->tuple.src, family) & NP_SERVICE_HOST_ADDRESS)

@@ -27,6 +27,9 @@
 /* The longest headers that are read: Ethernet, IPv6 with extensions, TCP with options. */
 #define PULL_BYTES 192
 
+/* A pass for a pull of the headers, one for making a flow, one for using it. */
+#define TC_PASSES 3
+
 #define TC_NEXT TC_ACT_UNSPEC /* TCX_NEXT has the same value */
 
 /*
@@ -365,52 +368,39 @@ __noinline int tc_silence(struct flow_request *r, __u32 family)
 	return 1;
 }
 
-/*
- * A packet that opens a connection and has no flow. An enum todo; or TC_ACT_... where that is all
- * there is to do. No loop: its counter would be stack that 6.1 has not.
- */
-static __always_inline int tc_connect(struct __sk_buff *skb, struct np_iface *iface,
-				      struct flow_request *r, int family, int *act)
-{
-	int todo;
-
-	*act = TC_ACT_SHOT;
-	if (tc_explain(skb, r, iface, family))
-		return TODO_NOTHING;
-	switch (connect(skb, r, iface, family)) {
-	case CONNECT_PASS:
-		*act = TC_NEXT;
-		return TODO_CONNECT;
-	case CONNECT_REJECT:
-		*act = tc_refuse(skb, iface->l2_len, family);
-		return TODO_NOTHING;
-	case CONNECT_DROP:
-		return TODO_NOTHING;
-	}
-	todo = tc_fast(skb, iface, r, NP_HOOK_INGRESS, family);
-	if (todo == TODO_CONNECT) /* its flow is gone again, or not yet there */
-		return TODO_NOTHING;
-	*act = TC_NEXT;
-	return todo;
-}
-
 static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
 				     struct flow_request *r, int family)
 {
-	int todo = tc_fast(skb, iface, r, hook, family), act = TC_NEXT;
+	int i, todo, made;
 
-	if (todo == TODO_PULL) {
-		if (tc_pull(skb))
-			return TC_NEXT;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < TC_PASSES; i++) {
 		todo = tc_fast(skb, iface, r, hook, family);
+		if (todo == TODO_NOTHING)
+			return TC_NEXT;
+		if (todo == TODO_PULL) {
+			if (i || tc_pull(skb))
+				return TC_NEXT;
+			continue;
+		}
+		if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS && iface->lb == NP_LB_ON &&
+		    tc_silence(r, family))
+			return TC_ACT_SHOT;
+		if (todo != TODO_CONNECT || hook != NP_HOOK_INGRESS)
+			break;
+		if (i == TC_PASSES - 1) /* its flow is gone again, or not yet there */
+			return TC_ACT_SHOT;
+		if (tc_explain(skb, r, iface, family))
+			return TC_ACT_SHOT;
+		made = connect(skb, r, iface, family);
+		if (made == CONNECT_REJECT)
+			return tc_refuse(skb, iface->l2_len, family);
+		if (made == CONNECT_DROP)
+			return TC_ACT_SHOT;
+		if (made == CONNECT_PASS)
+			break;
+		i = TC_PASSES - 2; /* the last pass is for using it; no variable more: the stack */
 	}
-	if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS && iface->lb == NP_LB_ON &&
-	    tc_silence(r, family))
-		return TC_ACT_SHOT;
-	if (todo == TODO_CONNECT && hook == NP_HOOK_INGRESS)
-		todo = tc_connect(skb, iface, r, family, &act);
-	if (todo == TODO_NOTHING || todo == TODO_PULL)
-		return act;
 	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
 		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)

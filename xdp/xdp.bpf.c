@@ -32,15 +32,11 @@ enum todo {
 	TODO_CLAMP,   /* the same, and it is a SYN */
 };
 
-/* Where a packet goes, or what has to be done first: never both, for stack is scarce. */
+/* Where a packet goes, or what has to be done first. */
 struct out {
-	union {
-		struct {
-			__u32 ifindex;
-			__u32 mtu; /* of the route */
-		};
-		struct flow_request request;
-	};
+	__u32 ifindex;
+	__u32 mtu; /* of the route */
+	struct flow_request request;
 };
 
 #define AF_INET	 2
@@ -256,30 +252,30 @@ static __always_inline int clamp(struct xdp_md *ctx, __u32 limit, int family)
 	return 0;
 }
 
-__noinline int xdp_clamp(struct xdp_md *ctx, __u32 limit, __u32 family)
-{
-	return family == NP_IPV4 ? clamp(ctx, limit, NP_IPV4) : clamp(ctx, limit, NP_IPV6);
-}
-
 /* The lower of two limits, where 0 is none. */
 static __always_inline __u32 lower(__u32 a, __u32 b)
 {
 	return !a || (b && b < a) ? b : a;
 }
 
-static __always_inline void clamp_to_ifaces(struct xdp_md *ctx, const struct np_iface *in,
-					    const struct out *out, int family)
+/* By both interfaces, the second and its MTU as numbers: keys on the stack are its own. */
+__noinline int xdp_clamp(struct xdp_md *ctx, struct np_iface *in, __u32 ifindex, __u32 mtu,
+			 __u32 family)
 {
-	struct np_iface *other = iface_find(out->ifindex);
+	struct np_iface *other = iface_find(ifindex);
 	__u32 headers = family == NP_IPV4 ? 40 : 60;
-	__u32 limit = family == NP_IPV4 ? in->mss4 : in->mss6;
+	__u32 limit;
 
+	if (!in)
+		return 0;
+	limit = family == NP_IPV4 ? in->mss4 : in->mss6;
 	if (other)
 		limit = lower(limit, family == NP_IPV4 ? other->mss4 : other->mss6);
-	if ((in->flags | (other ? other->flags : 0)) & NP_IFACE_MSS_AUTO && out->mtu > headers)
-		limit = lower(limit, out->mtu - headers);
-	if (limit)
-		xdp_clamp(ctx, limit, family);
+	if ((in->flags | (other ? other->flags : 0)) & NP_IFACE_MSS_AUTO && mtu > headers)
+		limit = lower(limit, mtu - headers);
+	if (!limit)
+		return 0;
+	return family == NP_IPV4 ? clamp(ctx, limit, NP_IPV4) : clamp(ctx, limit, NP_IPV6);
 }
 
 static __always_inline int fast(struct xdp_md *ctx, struct out *out, int family)
@@ -302,7 +298,7 @@ static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struc
 	if (todo != TODO_SEND && todo != TODO_CLAMP)
 		return XDP_PASS;
 	if (todo == TODO_CLAMP)
-		clamp_to_ifaces(ctx, iface, out, family);
+		xdp_clamp(ctx, iface, out->ifindex, out->mtu, family);
 	if (out->ifindex == ctx->ingress_ifindex) {
 		if (iface->flags & NP_IFACE_STATS)
 			count(NP_HOOK_XDP, NP_REASON_XDP_TX);

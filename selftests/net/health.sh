@@ -445,6 +445,25 @@ at_some_addresses() {
 	check_equal "--metrics-bind-address '' is off" "" "$(listens 10249)"
 }
 
+at_primary_addresses() {
+	stop_daemon node
+	start_daemon node --xdp off --nodeport-addresses primary
+	ns_ip node addr add 192.0.2.9/24 dev eth0
+	primary_is 192.0.2.1
+	check "primary: the node's own addresses" wait_for listens_on $PORT "192.0.2.1:$PORT [$NODE6]:$PORT"
+	primary_is 192.0.2.9
+	check "primary: the Node object names another" \
+		wait_for listens_on $PORT "192.0.2.9:$PORT [$NODE6]:$PORT"
+	ns_ip node addr del 192.0.2.9/24 dev eth0
+	check "primary: it goes" wait_for listens_on $PORT "[$NODE6]:$PORT"
+	node | apply >/dev/null
+}
+
+primary_is() {
+	node | jq -c --arg a "$1" --arg b $NODE6 \
+		'.status.addresses = [($a, $b) | {type: "InternalIP", address: .}]' | apply >/dev/null
+}
+
 a_port_is_taken() {
 	stop_daemon node
 	spawn_ready taken node python3 -c 'import socket, time
@@ -505,6 +524,7 @@ main() {
 	metrics
 	hostile_clients
 	at_some_addresses
+	at_primary_addresses
 	a_port_is_taken
 	no_room
 	finish

@@ -4,6 +4,7 @@
 # ports, the unused part of a ServiceCIDR, session affinity, NodePort addresses that come and go. And
 # nearpath explain says the same of each, without leaving a trace.
 
+# shellcheck disable=SC2317 # functions that check and wait_for call
 # shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=selftests/world.sh
@@ -181,8 +182,32 @@ no_trace() {
 	nearpath_at node-a iface set "${WORLD_POD_DEV[client-a]}" lb=on >/dev/null
 }
 
+class_of() {
+	nearpath_at node-a explain "$1" "${SERVICE[4]}:80" -o json | jq -r .class
+}
+
+# Who is a pod, by each mode of the local detector: the client, and one outside with its address.
+detectors() {
+	local pod=${WORLD_POD_IP4[client-a]} mode
+	local -A wanted=([ClusterCIDR]="pod pod" [NodeCIDR]="pod outside"
+		[InterfaceNamePrefix]="pod outside")
+	world_object Node-node-a <<-END
+		{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-a"},
+		"spec":{"podCIDRs":["10.1.0.0/24","fd00:1::/64"]},"status":{"addresses":[
+		{"type":"InternalIP","address":"${WORLD_NODE_IP4[node-a]}"}]}}
+	END
+	for mode in "${!wanted[@]}"; do
+		stop_daemon node-a
+		start --detect-local-mode "$mode" --pod-interface-name-prefix cali
+		world_apply node-a
+		check_equal "$mode: a pod here, and one of another node" "${wanted[$mode]}" \
+			"$(class_of "$pod") $(class_of "${WORLD_POD_IP4[client-b]}")"
+		check_equal "$mode: the node itself" node "$(class_of "${WORLD_NODE_IP4[node-a]}")"
+	done
+}
+
 start() {
-	world_nearpath node-a --xdp off
+	world_nearpath node-a --xdp off "$@"
 }
 
 main() {
@@ -205,6 +230,7 @@ main() {
 		source_ranges "$f"
 	done
 	no_trace
+	detectors
 	finish
 }
 

@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -427,6 +428,24 @@ static void an_address_not_there_yet_is_listened_on_early(void **state)
 	http_listener_free(&early);
 }
 
+static void listeners_leave_descriptors_to_others(void **state)
+{
+	const struct http_address any = {.family = NP_IPV4, .port = 19998};
+	struct http_listener *one = NULL;
+	struct rlimit before, few;
+
+	(void)state;
+	start(NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(http_listen(http, &any, handle, NULL, &one), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(http_listen(http, &any, handle, NULL, &one), 0);
+	http_listener_free(&one);
+}
+
 static void a_listener_takes_its_connections_along(void **state)
 {
 	int fd;
@@ -477,6 +496,7 @@ int main(void)
 		test(an_answer_under_way_is_not_given_up_for_silence),
 		test(a_taken_address_says_so),
 		test(an_address_not_there_yet_is_listened_on_early),
+		test(listeners_leave_descriptors_to_others),
 		test(a_listener_takes_its_connections_along),
 	};
 	int failed;
