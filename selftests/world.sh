@@ -193,6 +193,11 @@ world_pod() {
 	ns_ip "$node" -6 route add "$ip6" dev "$dev"
 }
 
+# bracket ADDRESS: as it stands before a port.
+bracket() {
+	[[ $1 == *:* ]] && echo "[$1]" || echo "$1"
+}
+
 # world_serve POD [PORT]...: a netserver named as its pod (default port $WORLD_PORT).
 world_serve() {
 	local pod=$1 port

@@ -9,47 +9,14 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
+# shellcheck source=selftests/services.sh
+. "$NP_SELFTESTS/services.sh"
 
 WORLD_DELAY_MS=1
 LOAD=(--count 6 --concurrency 3 --timeout-ms 2000)
 
-# Services are numbered: 10.96.0.N for TCP, 10.96.1.N for UDP, and a NodePort 30000 + N.
+NAMESPACE=paths
 declare -A NUMBER=([here]=1 [there]=2 [both]=3 [local]=4 [away]=5 [none]=6 [balancer]=7)
-
-ips() {
-	local third=0
-	[[ $2 == TCP ]] || third=1
-	echo "10.96.$third.${NUMBER[$1]},fd00:96::$third:${NUMBER[$1]}"
-}
-
-node_port() {
-	echo $((30000 + NUMBER[$1]))
-}
-
-# service NAME PROTOCOL SPEC POD...
-service() {
-	local name=$1 protocol=$2 spec=$3
-	shift 3
-	world_service "$name-${protocol,,}" paths "$(ips "$name" "$protocol")" 80 \
-		"$(node_port "$name")" "$protocol" "$spec"
-	WORLD_PROTOCOL=$protocol world_slice "$name-${protocol,,}" paths "$WORLD_PORT" "$@"
-}
-
-# The VIP is in the status, which world_service does not write.
-balancer() {
-	local protocol=$1
-	world_object "Service-paths-balancer-${protocol,,}" <<-END
-		{"apiVersion":"v1","kind":"Service",
-		"metadata":{"name":"balancer-${protocol,,}","namespace":"paths"},
-		"spec":{"type":"LoadBalancer","clusterIP":"$(ips balancer "$protocol" | cut -d , -f 1)",
-		"clusterIPs":["$(ips balancer "$protocol" | sed 's/,/","/')"],
-		"ipFamilies":["IPv4","IPv6"],"externalIPs":["192.0.2.10","2001:db8::10"],
-		"ports":[{"name":"main","protocol":"$protocol","port":80,
-		"nodePort":$(node_port balancer)}]},
-		"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.20"},{"ip":"2001:db8::20"}]}}}
-	END
-	WORLD_PROTOCOL=$protocol world_slice "balancer-${protocol,,}" paths "$WORLD_PORT" server-b
-}
 
 objects() {
 	local protocol

@@ -9,55 +9,18 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=selftests/world.sh
 . "$NP_SELFTESTS/world.sh"
+# shellcheck source=selftests/services.sh
+. "$NP_SELFTESTS/services.sh"
 
 WORLD_DELAY_MS=0
 CHILD_CGROUP=
 
-# Services are numbered: 10.96.0.N for TCP, 10.96.1.N for UDP, and a NodePort 30000 + N.
+NAMESPACE=sock
 declare -A NUMBER=([here]=1 [there]=2 [both]=3 [spread]=4 [sticky]=5 [none]=6 [external]=7
 	[internal]=8 [balancer]=9)
 declare -A CLIENT_TO=() CLIENT_FROM=() # file descriptors of the clients
 
 # --- the services ----------------------------------------------------------------------------
-
-# As they are shown, so that answers can be compared.
-ips() {
-	local n=${NUMBER[$1]}
-	if [[ $2 == TCP ]]; then
-		echo "10.96.0.$n,fd00:96::$n"
-	else
-		echo "10.96.1.$n,fd00:96:1::$n"
-	fi
-}
-
-node_port() {
-	echo $((30000 + NUMBER[$1]))
-}
-
-# service NAME PROTOCOL SPEC POD...
-service() {
-	local name=$1 protocol=$2 spec=$3
-	shift 3
-	world_service "$name-${protocol,,}" sock "$(ips "$name" "$protocol")" 80 \
-		"$(node_port "$name")" "$protocol" "$spec"
-	WORLD_PROTOCOL=$protocol world_slice "$name-${protocol,,}" sock "$WORLD_PORT" "$@"
-}
-
-# The VIP is in the status, which world_service does not write.
-balancer() {
-	local protocol=$1
-	world_object "Service-sock-balancer-${protocol,,}" <<-END
-		{"apiVersion":"v1","kind":"Service",
-		"metadata":{"name":"balancer-${protocol,,}","namespace":"sock"},
-		"spec":{"type":"LoadBalancer","clusterIP":"$(ips balancer "$protocol" | cut -d , -f 1)",
-		"clusterIPs":["$(ips balancer "$protocol" | sed 's/,/","/')"],
-		"ipFamilies":["IPv4","IPv6"],"externalIPs":["192.0.2.10","2001:db8::10"],
-		"ports":[{"name":"main","protocol":"$protocol","port":80,
-		"nodePort":$(node_port balancer)}]},
-		"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.20"},{"ip":"2001:db8::20"}]}}}
-	END
-	WORLD_PROTOCOL=$protocol world_slice "balancer-${protocol,,}" sock "$WORLD_PORT" server-b
-}
 
 objects() {
 	local protocol

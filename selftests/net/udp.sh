@@ -14,10 +14,6 @@ NODE_PORT=30053
 
 declare -A SERVICE=([4]=10.96.0.53 [6]=fd00:96::53)
 
-bracket() {
-	[[ $1 == *:* ]] && echo "[$1]" || echo "$1"
-}
-
 # endpoints POD...: of the services dns (UDP) and web (TCP).
 endpoints() {
 	WORLD_PROTOCOL=UDP world_slice dns udp "$WORLD_PORT" "$@"

@@ -22,10 +22,6 @@ declare -A VIA=([4]=192.168.50.1 [6]=fd00:50::1) # node-a, from the router
 declare -A BITS=([4]=32 [6]=128)
 declare -A ADDED=([4]=192.168.77.1 [6]=fd00:77::1)
 
-bracket() {
-	[[ $1 == *:* ]] && echo "[$1]" || echo "$1"
-}
-
 # outcome NAME DESTINATION [PROTOCOL]: "served", "connect refused" or "timeout". A refusal may come
 # while connect() still holds the socket, and be ignored (net/ipv4/tcp_ipv4.c, tcp_v4_err): the SYN
 # that is sent again after a second meets the next.
