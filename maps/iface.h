@@ -38,7 +38,7 @@ struct np_iface {
 };
 NP_STATIC_ASSERT(sizeof(struct np_iface) == 16);
 
-/* A prefix, as word-wise mask and value; a value with bits that the mask has not matches nothing. */
+/* A prefix, as word-wise mask and value; a value with bits that the mask lacks matches nothing. */
 struct np_prefix {
 	__be32 value[4];
 	__be32 mask[4];
