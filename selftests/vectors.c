@@ -130,37 +130,56 @@ static size_t read_addresses(const json_t *node, struct kube_address *address)
 	return count;
 }
 
-/* The options as the daemon takes them on its command line. */
-static int read_options(const json_t *json, const char *node, struct options *o)
-{
-	char error[300] = "", words[8][1024];
-	char *argv[9] = {(char *)"vectors"};
-	const json_t *list = json_object_get(json, "nodeport-addresses"), *item;
-	char joined[1000] = "";
-	size_t i;
-	int n = 0;
+#define OPTIONS_MAX 32
 
-	json_array_foreach (list, i, item)
-		snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s",
-			 i ? "," : "", json_string_value(item) ?: "");
-	snprintf(words[n++], sizeof(words[0]), "--node-name=%s", node);
-	snprintf(words[n++], sizeof(words[0]), "--cluster-cidr=%s", text(json, "cluster-cidr"));
-	snprintf(words[n++], sizeof(words[0]), "--nodeport-addresses=%s", joined);
-	snprintf(words[n++], sizeof(words[0]), "--masquerade-all=%s",
-		 flag(json, "masquerade-all") ? "true" : "false");
-	snprintf(words[n++], sizeof(words[0]), "--localhost-nodeports=%s",
-		 json_is_false(json_object_get(json, "localhost-nodeports")) ? "false" : "true");
-	if (json_object_get(json, "service-cidr"))
-		snprintf(words[n++], sizeof(words[0]), "--service-cidr=%s",
-			 text(json, "service-cidr"));
-	for (i = 0; i < (size_t)n; i++)
-		argv[1 + i] = words[i];
-	if (!options_parse(1 + n, argv, o, error, sizeof(error))) {
-		o->node_name = node; /* the words are gone with this function */
-		return 0;
+/* A list becomes "a,b", true and false their words. NULL: none of these. To free(). */
+static char *option_text(const json_t *value)
+{
+	_cleanup_free_ char *joined = strdup("");
+	const json_t *item;
+	char *more;
+	size_t i;
+
+	if (json_is_string(value))
+		return strdup(json_string_value(value));
+	if (json_is_boolean(value))
+		return strdup(json_is_true(value) ? "true" : "false");
+	if (!json_is_array(value))
+		return NULL;
+	json_array_foreach (value, i, item) {
+		if (asprintf(&more, "%s%s%s", joined, i ? "," : "",
+			     json_string_value(item) ?: "?") < 0)
+			abort();
+		free(joined);
+		joined = more;
 	}
-	differs(NULL, "options: %s", error);
-	return -EINVAL;
+	return TAKE_PTR(joined);
+}
+
+/* The options are nearpathd's, by name: as its command line would give them. */
+static int read_options(json_t *json, const char *node, struct options *o)
+{
+	char error[300] = "", *argv[OPTIONS_MAX + 2] = {(char *)"vectors"};
+	const char *key;
+	int argc = 1, rc;
+	json_t *value;
+
+	json_object_foreach (json, key, value) {
+		_cleanup_free_ char *text = option_text(value);
+
+		if (!text || argc == OPTIONS_MAX ||
+		    asprintf(&argv[argc++], "--%s=%s", key, text) < 0) {
+			differs(NULL, "options: \"%s\" is no text, list of texts, true or false",
+				key);
+			return -EINVAL;
+		}
+	}
+	rc = options_parse(argc, argv, o, error, sizeof(error));
+	if (rc)
+		differs(NULL, "options: %s", error);
+	/* What options point to in the words stays for the next case: one is small. */
+	o->node_name = node;
+	return rc;
 }
 
 static void run_packets(struct instance *in, json_t *json)
