@@ -74,12 +74,22 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 	return rc;
 }
 
-bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr)
+static bool is_host(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flag)
 {
 	struct frontend_key key = address_key(family, addr);
 	const struct frontend *f = frontend_get(p, &key);
 
-	return address_is_loopback(family, addr) || (f && f->host_flags & NP_SERVICE_NODE_ADDRESS);
+	return address_is_loopback(family, addr) || (f && f->host_flags & flag);
+}
+
+bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	return is_host(p, family, addr, NP_SERVICE_NODE_ADDRESS);
+}
+
+bool publish_is_host(struct publisher *p, uint8_t family, const union np_addr *addr)
+{
+	return is_host(p, family, addr, NP_SERVICE_HOST_ADDRESS);
 }
 
 void publish_addresses_begin(struct publisher *p)
@@ -108,7 +118,8 @@ bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *a
 	struct frontend_key key = address_key(family, addr);
 	struct frontend *f = frontend_get(p, &key);
 
-	return f && f->cluster_ips;
+	/* Of an adopted one the plans have not been counted yet. */
+	return f && p->tables->services[f->version].flags & NP_SERVICE_CLUSTER_IP;
 }
 
 int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr)

@@ -86,13 +86,24 @@ static void ask_own_addresses(struct daemon *d)
 	netlink_source(d->netlink, NP_IPV6, &six, &d->node.route6);
 }
 
+static void write_config(struct daemon *d)
+{
+	size_t left_out = node_config(&d->node, d->tables->config);
+
+	if (left_out)
+		daemon_log(
+			"%zu service ranges are left out, as %d of a family are kept; addresses of "
+			"theirs that no service has go to routing",
+			left_out, NP_SERVICE_CIDRS);
+}
+
 void daemon_node_changed(struct daemon *d)
 {
 	struct node_mark mark;
 
 	ask_own_addresses(d);
 	mark = node_mark(&d->node);
-	node_config(&d->node, d->tables->config);
+	write_config(d);
 	if (node_mark_equal(&mark, &d->planned))
 		return;
 	if (d->options.nodeport_primary) {
@@ -235,12 +246,15 @@ static bool socket_stays(void *arg, uint8_t family, const union np_addr *fronten
  */
 void daemon_end_udp(struct daemon *d, bool whole)
 {
-	bool lost = publish_udp_lost(d->publisher);
+	bool lost = publish_udp_lost(d->publisher, d->known || whole);
 	int rc;
 
 	if (!lost && (d->swept || !whole))
 		return;
 	d->swept |= whole;
+	d->known |= whole;
+	/* A packet may be making a flow by a version of before; until then it is not to be seen. */
+	tables_synchronize();
 	flows_mark_udp(d->tables, udp_stays, d);
 	rc = daemon_has_sock(d) ? sockets_end_udp(d->sockets, socket_stays, d) : 0;
 	if (rc < 0)
@@ -350,8 +364,9 @@ static int load_state(struct daemon *d)
 		return rc;
 	}
 	ask_own_addresses(d);
-	node_config(&d->node, d->tables->config);
+	write_config(d);
 	daemon_publish_all(d);
+	d->known = lines || !d->tables->adopted;
 	if (lines)
 		publish_sweep(d->publisher);
 	return 0;

@@ -48,6 +48,7 @@ struct daemon {
 	bool synced;	  /* objects have been delivered, now or before a restart */
 	bool routes;	  /* the network changed and has not been looked at again */
 	bool resync;	  /* links and addresses are to be asked for again */
+	bool known;	  /* there are no flows of objects that are yet to be delivered */
 	bool swept;	  /* UDP flows were compared with the endpoints since the start */
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */

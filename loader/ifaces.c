@@ -159,11 +159,13 @@ static void write_entry(struct ifaces *ifs, struct iface *i)
 {
 	uint8_t flags = (is_pod(ifs, i) ? NP_IFACE_POD : 0) | (i->now.stats ? NP_IFACE_STATS : 0) |
 			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
-			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0);
+			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0) |
+			(i->link.master ? NP_IFACE_PORT : 0);
 
 	i->entry->flags = flags;
 	i->entry->l2_len = i->link.l2_len;
 	i->entry->mtu = i->link.mtu;
+	memcpy(i->entry->mac, i->link.mac, sizeof(i->entry->mac));
 	i->entry->mss4 = mss_limit(i, 40);
 	i->entry->mss6 = mss_limit(i, 60);
 	i->entry->lb = i->now.lb;
@@ -224,7 +226,8 @@ static void apply(struct ifaces *ifs, struct iface *i, bool first)
 static bool same_link(const struct netlink_link *a, const struct netlink_link *b)
 {
 	return !strcmp(a->name, b->name) && a->mtu == b->mtu && a->up == b->up &&
-	       a->l2_len == b->l2_len && a->supported == b->supported && a->master == b->master;
+	       a->l2_len == b->l2_len && a->supported == b->supported && a->master == b->master &&
+	       !memcmp(a->mac, b->mac, sizeof(a->mac));
 }
 
 void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)

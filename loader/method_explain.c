@@ -4,6 +4,7 @@
  * anything of nearpath's is on that way, the programs cannot know; it is added here.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -31,11 +32,23 @@ static void add_iface(json_t *answer, const struct ifaces_state *state)
 		pass(answer, "not_attached", "nearpath is not on that interface");
 }
 
+/*
+ * Of what the node itself sends: sockets are translated or refused by their hooks, which SCTP has
+ * not; silence awaits TCP and SCTP at egress, whether or not there are hooks (tc_silence()).
+ */
+static bool is_carried(const struct daemon *d, const struct question *q,
+		       const struct np_decision *decision)
+{
+	if (decision->verdict == NP_VERDICT_DROP && q->protocol != IPPROTO_UDP)
+		return true;
+	return daemon_has_sock(d) && q->protocol != IPPROTO_SCTP;
+}
+
 static int answer_question(struct daemon *d, const struct question *q, json_t **result)
 {
 	struct ifaces_state state = {};
 	struct np_decision decision;
-	bool known = false;
+	bool known = false, local;
 	union np_addr src;
 	int ifindex, rc;
 
@@ -44,12 +57,15 @@ static int answer_question(struct daemon *d, const struct question *q, json_t **
 	rc = explain_ask(d->tables, q, state.flags, &decision);
 	if (rc)
 		return rc;
+	/* The node's own, though its address may be of the pods' range too (cni0, tunl0). */
+	local = decision.class == NP_CLASS_NODE ||
+		publish_is_host(d->publisher, q->family, &q->from);
 	*result = explain_json(d->publisher, d->tables, q, &decision);
 	if (!*result)
 		return -ENOMEM;
-	if (decision.class != NP_CLASS_NODE && known)
+	if (!local && known)
 		add_iface(*result, &state);
-	else if (decision.class == NP_CLASS_NODE && !daemon_has_sock(d))
+	else if (local && !is_carried(d, q, &decision))
 		pass(*result, "not_attached",
 		     "the node's own processes are left to the kernel; see nearpath status");
 	return 0;

@@ -150,6 +150,9 @@ static void on_link(struct netlink *self, const struct nlmsghdr *message)
 	link.ifindex = info->ifi_index;
 	link.mtu = attr_u32(attrs[IFLA_MTU]);
 	link.master = (int)attr_u32(attrs[IFLA_MASTER]);
+	if (attrs[IFLA_ADDRESS] &&
+	    mnl_attr_get_payload_len(attrs[IFLA_ADDRESS]) == sizeof(link.mac))
+		memcpy(link.mac, mnl_attr_get_payload(attrs[IFLA_ADDRESS]), sizeof(link.mac));
 	link.up = info->ifi_flags & IFF_UP;
 	link.loopback = info->ifi_flags & IFF_LOOPBACK;
 	link.veth = is_veth(attrs[IFLA_LINKINFO]);

@@ -194,6 +194,7 @@ struct range_count {
 	struct np_config *config;
 	size_t four;
 	size_t six;
+	size_t left_out;
 };
 
 static void add_range(struct range_count *count, const struct cidr *cidr)
@@ -202,6 +203,8 @@ static void add_range(struct range_count *count, const struct cidr *cidr)
 		store_prefix(&count->config->service_cidr4[count->four++], cidr);
 	else if (cidr->family == NP_IPV6 && count->six < NP_SERVICE_CIDRS)
 		store_prefix(&count->config->service_cidr6[count->six++], cidr);
+	else
+		count->left_out++;
 }
 
 static int add_object(const struct kube_object *object, void *arg)
@@ -213,7 +216,7 @@ static int add_object(const struct kube_object *object, void *arg)
 	return 0;
 }
 
-static void service_cidrs(const struct node *node, struct np_config *config)
+static size_t service_cidrs(const struct node *node, struct np_config *config)
 {
 	struct range_count count = {.config = config};
 	size_t i;
@@ -225,6 +228,7 @@ static void service_cidrs(const struct node *node, struct np_config *config)
 		store_prefix(&config->service_cidr4[i], NULL);
 	for (i = count.six; i < NP_SERVICE_CIDRS; i++)
 		store_prefix(&config->service_cidr6[i], NULL);
+	return count.left_out;
 }
 
 static void own_address(union np_addr *to, const union np_addr *from)
@@ -234,10 +238,11 @@ static void own_address(union np_addr *to, const union np_addr *from)
 	store_words(to, from ?: &unknown, sizeof(*to));
 }
 
-void node_config(const struct node *node, struct np_config *config)
+size_t node_config(const struct node *node, struct np_config *config)
 {
 	const struct options *o = node->options;
 	uint32_t detector = NP_DETECT_NONE;
+	size_t left_out;
 
 	store_prefix(&config->pod_prefix4, pod_cidr(node, NP_IPV4));
 	store_prefix(&config->pod_prefix6, pod_cidr(node, NP_IPV6));
@@ -246,9 +251,10 @@ void node_config(const struct node *node, struct np_config *config)
 	else if (has_detector(node, NP_IPV4) || has_detector(node, NP_IPV6))
 		detector = NP_DETECT_BY_PREFIX;
 	__atomic_store_n(&config->detector, detector, __ATOMIC_RELEASE);
-	service_cidrs(node, config);
+	left_out = service_cidrs(node, config);
 	own_address(&config->node_addr4, node_address(node, NP_IPV4));
 	own_address(&config->node_addr6, node_address(node, NP_IPV6));
 	config->localhost_nodeports4 = serves_localhost(o, NP_IPV4);
 	config->localhost_nodeports6 = serves_localhost(o, NP_IPV6);
+	return left_out;
 }

@@ -37,8 +37,11 @@ bool node_mark_equal(const struct node_mark *a, const struct node_mark *b);
 int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,
 		 const char *name);
 
-/* The detector, service ranges, own addresses and localhost NodePorts, written word by word. */
-void node_config(const struct node *node, struct np_config *config);
+/*
+ * The detector, service ranges, own addresses and localhost NodePorts, written word by word. How
+ * many service ranges there was no room for (NP_SERVICE_CIDRS of a family).
+ */
+size_t node_config(const struct node *node, struct np_config *config);
 
 /* The node's own address: --bind-address, of the Node object, or of the route. NULL: unknown. */
 const union np_addr *node_address(const struct node *node, uint8_t family);

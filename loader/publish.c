@@ -166,6 +166,8 @@ static int publish_frontend(struct publisher *p, struct owner *owner, const stru
 
 	if (f && f->owner && f->owner != owner)
 		return 0;
+	if (!f && !space_has_room(p->space))
+		return -ENOSPC;
 	rc = ident_get(p, plan, f && !f->owner ? p->tables->services[f->version].id : NO_ID, &id);
 	if (rc)
 		return rc;
@@ -234,8 +236,9 @@ static void keep_named(struct publisher *p, struct owner *o, struct plan **plans
 		for (j = 0; j < plans[i]->frontends; j++) {
 			key = frontend_key(plans[i], &plans[i]->frontend[j]);
 			f = frontend_get(p, &key);
-			if (!f || f->owner != o || f->generation == p->generation)
+			if (!f || (f->owner && f->owner != o) || f->generation == p->generation)
 				continue;
+			f->owner = o; /* adopted: what an earlier daemon published holds, too */
 			f->stale = true;
 			f->generation = p->generation;
 		}
@@ -381,6 +384,7 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		remove_old(p, o);
 		drop_idents(p, o, plans, count);
 		p->udp_lost |= udp_loses(o, plans, count);
+		p->udp_gained |= udp_gains(o, plans, count);
 		rc = take_plans(o, plans, count) ?: rc;
 		owner_wait(p, o, owner_waits(p, o, stale));
 	}

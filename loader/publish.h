@@ -41,6 +41,9 @@ void publish_addresses_begin(struct publisher *p);
 int publish_address(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flags);
 void publish_addresses_end(struct publisher *p);
 
+/* Is it an address of this host? */
+bool publish_is_host(struct publisher *p, uint8_t family, const union np_addr *addr);
+
 /* Routes or addresses changed: ask again for the source address of every backend. */
 void publish_sources(struct publisher *p);
 
@@ -65,8 +68,11 @@ const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 bool publish_udp_serves(struct publisher *p, uint8_t family, const union np_addr *frontend,
 			__be16 frontend_port, const union np_addr *backend, __be16 backend_port);
 
-/* Did a published plan of UDP lose an endpoint that served, since this was last asked? */
-bool publish_udp_lost(struct publisher *p);
+/*
+ * Since this was last asked: did a published plan of UDP lose an endpoint that served, or (of
+ * interest only once all is known) get its first that serves, so that what was left alone ends?
+ */
+bool publish_udp_lost(struct publisher *p, bool known);
 
 /* Counters of a plan's service port; zero if it has none yet. */
 struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan);

@@ -72,6 +72,7 @@ struct publisher {
 	uint32_t waiting; /* owners that wait */
 	uint64_t generation;
 	bool udp_lost; /* see publish_udp_lost() */
+	bool udp_gained;
 	struct ident *idents;
 	struct ranges *ranges; /* by version: ranges.c */
 	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
@@ -102,6 +103,8 @@ void ident_sweep(struct publisher *p);
 void ident_free(struct publisher *p);
 /* Of the plans an owner has and is going to have: did one of UDP lose who served? publish_udp.c */
 bool udp_loses(const struct owner *o, struct plan *const *plans, size_t count);
+/* Did one of UDP get who serves, where nobody did? What nobody served was left alone. */
+bool udp_gains(const struct owner *o, struct plan *const *plans, size_t count);
 /* Is it a NodePort's address, by its entry? */
 bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr);
 bool plan_same_port(const struct plan *a, const struct plan *b);

@@ -74,10 +74,23 @@ bool udp_loses(const struct owner *o, struct plan *const *plans, size_t count)
 	return false;
 }
 
-bool publish_udp_lost(struct publisher *p)
+bool udp_gains(const struct owner *o, struct plan *const *plans, size_t count)
 {
-	bool lost = p->udp_lost;
+	for (size_t i = 0; i < count; i++) {
+		const struct plan *new = plans[i], *old = same_port(new, o->plans, o->count);
+
+		if (new->protocol == IPPROTO_UDP && anyone_serves(new) &&
+		    (!old || !anyone_serves(old)))
+			return true;
+	}
+	return false;
+}
+
+bool publish_udp_lost(struct publisher *p, bool known)
+{
+	bool lost = p->udp_lost || (known && p->udp_gained);
 
 	p->udp_lost = false;
+	p->udp_gained &= !known;
 	return lost;
 }

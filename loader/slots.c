@@ -151,3 +151,8 @@ uint32_t slots_used(const struct slots *s)
 {
 	return s->used;
 }
+
+uint32_t slots_size(const struct slots *s)
+{
+	return s->size;
+}

@@ -23,6 +23,7 @@ int slots_take_at(struct slots *s, uint32_t first, uint32_t count);
 
 void slots_give(struct slots *s, uint32_t first, uint32_t count);
 
+uint32_t slots_size(const struct slots *s);
 uint32_t slots_used(const struct slots *s);
 
 #endif

@@ -217,3 +217,19 @@ struct space_sizes space_used(const struct space *s)
 		.slots = slots_used(s->slots) - s->waiting.slots,
 	};
 }
+
+#define RESERVE 64 /* one of so many entries, and those of one frontend and its address */
+
+static bool has_room(uint32_t used, uint32_t size)
+{
+	return used + size / RESERVE + 2 < size;
+}
+
+bool space_has_room(const struct space *s)
+{
+	const struct space_sizes used = space_used(s);
+
+	return has_room(used.services, s->services.size) &&
+	       has_room(used.backends, s->backends.size) &&
+	       has_room(used.slots, slots_size(s->slots));
+}

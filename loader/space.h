@@ -7,6 +7,7 @@
 #ifndef NEARPATH_LOADER_SPACE_H
 #define NEARPATH_LOADER_SPACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct space;
@@ -34,6 +35,12 @@ int space_adopt_slots(struct space *s, uint32_t first, uint32_t count);
 void space_give_service(struct space *s, uint32_t number);
 void space_give_backend(struct space *s, uint32_t number);
 void space_give_slots(struct space *s, uint32_t first, uint32_t count);
+
+/*
+ * Is there room for something new? The last part of each table is kept for new versions of what is
+ * there already: else no endpoint could change any more once a table is full.
+ */
+bool space_has_room(const struct space *s);
 
 /* In use, limbo not counted. */
 struct space_sizes space_used(const struct space *s);

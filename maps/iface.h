@@ -25,6 +25,7 @@ enum np_lb {
 #define NP_IFACE_XDP_NATIVE 0x02 /* native XDP is attached: a target for its redirects */
 #define NP_IFACE_MSS_AUTO   0x04 /* clamp to the route's MTU too */
 #define NP_IFACE_POD	    0x08 /* by the local detector, what comes in here is from a pod */
+#define NP_IFACE_PORT	    0x10 /* of a bridge: frames are for its address and not for this one */
 
 struct np_iface {
 	__u32 ifindex; /* 0: empty */
@@ -35,8 +36,10 @@ struct np_iface {
 	__u16 mss4; /* largest MSS to let through, in bytes; 0: do not clamp */
 	__u16 mss6;
 	__u32 mtu;
+	__u8 mac[6]; /* what comes for another is the kernel's business, in promiscuous mode too */
+	__u8 pad2[2];
 };
-NP_STATIC_ASSERT(sizeof(struct np_iface) == 16);
+NP_STATIC_ASSERT(sizeof(struct np_iface) == 24);
 
 /* A prefix, as word-wise mask and value; a value with bits that the mask lacks matches nothing. */
 struct np_prefix {

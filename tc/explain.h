@@ -17,6 +17,21 @@ static __always_inline bool is_question(struct __sk_buff *skb, const struct np_e
 }
 
 /*
+ * A question is from port 0, and so may be a flow, of UDP that wants no answer: that is not to be
+ * touched, and not the answer.
+ */
+static __always_inline bool is_asked(struct __sk_buff *skb, __u32 ports)
+{
+	__u32 zero = 0;
+	struct np_explain *e;
+
+	if (SPORT(ports))
+		return false;
+	e = bpf_map_lookup_elem(&explain, &zero);
+	return e && is_question(skb, e);
+}
+
+/*
  * A packet that opens a connection is a question: answer it, and let nothing come of it. A BPF
  * global function for the sake of its caller's stack.
  */

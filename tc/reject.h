@@ -9,12 +9,14 @@
 
 #include "../datapath/frontend.h"
 #include "../datapath/icmp.h"
+#include "../datapath/iface.h"
 #include "../datapath/limit.h"
 #include "checksum.h"
 
 /* include/uapi/linux/if_packet.h: a link-layer broadcast or multicast is never answered. */
 #define PACKET_BROADCAST 1
 #define PACKET_MULTICAST 2
+#define PACKET_OTHERHOST 3
 
 #define ICMP4_PORT_UNREACHABLE 3
 #define ICMP6_PORT_UNREACHABLE 4
@@ -49,6 +51,13 @@ static __always_inline bool can_answer(struct __sk_buff *skb, const union np_add
 
 	if (skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST)
 		return false;
+	/* For another host, which will answer; but a port of a bridge sees nothing else. */
+	if (skb->pkt_type == PACKET_OTHERHOST) {
+		struct np_iface *iface = iface_find(skb->ifindex);
+
+		if (!iface || !(iface->flags & NP_IFACE_PORT))
+			return false;
+	}
 	if (family == NP_IPV4) /* this network, loopback, multicast, reserved and broadcast */
 		return first != 0 && first != 127 && first < 224;
 	return first != 0xFF && !addr_is_zero(src) && !addr_is_loopback(src, family);

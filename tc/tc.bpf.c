@@ -267,6 +267,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	/* At egress, what a socket of the host opens may be to be dropped: not UDP, see sock/. */
 	opens = packet_opens(&p) && (hook == NP_HOOK_INGRESS || p.tuple.protocol != IPPROTO_UDP);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
+	if (hit.flow && opens && ingress && is_asked(skb, p.tuple.ports))
+		hit.flow = NULL;
 	if (hit.flow && opens && ingress &&
 	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
 		flow_end(hit.number, hit.seq, family);

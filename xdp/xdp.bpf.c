@@ -309,6 +309,13 @@ static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struc
 	return bpf_redirect(out->ifindex, 0);
 }
 
+static __always_inline bool is_mac(const __u8 *a, const __u8 *b)
+{
+	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b;
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
+}
+
 SEC("xdp")
 int np_xdp(struct xdp_md *ctx)
 {
@@ -319,7 +326,9 @@ int np_xdp(struct xdp_md *ctx)
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return XDP_PASS;
 	iface = iface_find(ctx->ingress_ifindex);
-	if (!iface)
+	/* The kernel forwards what is for this device alone (ip_rcv(), ip_forward()): so does XDP.
+	 */
+	if (!iface || !is_mac(eth->dst, iface->mac))
 		return XDP_PASS;
 	if (eth->protocol == bpf_htons(ETH_P_IP))
 		return run(ctx, iface, &out, NP_IPV4);

@@ -52,6 +52,9 @@ moves() {
 	endpoints
 	check_equal "$what: nothing serves: the flow stays" server-a \
 		"$(answers "$pod" "$address" 45000 "$destination")"
+	endpoints server-b
+	check_equal "$what: another serves: the flow moves" server-b \
+		"$(answers "$pod" "$address" 45000 "$destination")"
 }
 
 # Others' flows in the same table, and TCP, at the same time.

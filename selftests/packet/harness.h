@@ -106,7 +106,7 @@ void world_reset(const char *const *state, const struct np_iface *iface);
 /* Other objects, the flows stay. */
 void world_apply(const char *const *state);
 
-/* The uplink's entry where a case says nothing. */
+/* The uplink's entry where a case says nothing: frames are for whatever address they have. */
 struct np_iface world_iface(void);
 
 /* Run one packet and check all there is to check. */

@@ -19,6 +19,9 @@ static const char *const state_none[] = {
 static const struct np_iface iface_drain = {
 	.lb = NP_LB_DRAIN, .flags = NP_IFACE_STATS, .l2_len = 14, .mtu = 1500};
 
+static const struct np_iface iface_own = {
+	.lb = NP_LB_ON, .flags = NP_IFACE_STATS, .l2_len = 14, .mtu = 1500};
+
 #define MACS .src_mac = "02:11:22:33:44:55", .dst_mac = "ee:ee:ee:ee:ee:ee"
 #define ECHO .icmp4_type = 8, .icmp6_type = 128
 
@@ -64,6 +67,14 @@ static const struct test tests[] = {
 		  {INGRESS, SENDS("pod", "node", MACS, ECHO, .payload = 56)},
 		  {INGRESS, SENDS("pod", "local", MACS, ECHO, .payload = 56)},
 		  {INGRESS, SENDS("pod", "cluster2", MACS, ECHO, .payload = 56)}}},
+
+	{"frames for another host: it will answer", state_none, .iface = &iface_own,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80", MACS), .verdict = DROP,
+		   COUNTS(NO_ENDPOINT)},
+		  {INGRESS,
+		   OPENS("pod:40000", "cluster:80", .src_mac = "02:11:22:33:44:55",
+			 .dst_mac = NETNS_MAC_UPLINK),
+		   REFUSED(NO_ENDPOINT)}}},
 
 	{"odd lengths: whole words are quoted", state_none,
 	 .step = {ASKED(.payload = 1), ASKED(.payload = 2), ASKED(.payload = 3),

@@ -49,6 +49,12 @@ static const struct np_iface iface_quiet = {
 static const struct np_iface iface_generic = {
 	.lb = NP_LB_ON, .flags = NP_IFACE_STATS, .l2_len = 14, .mtu = 1500};
 
+static const struct np_iface iface_own = {.lb = NP_LB_ON,
+					  .flags = NP_IFACE_STATS | NP_IFACE_XDP_NATIVE,
+					  .l2_len = 14,
+					  .mtu = 1500,
+					  .mac = {2, 0, 0, 0, 0, 1}};
+
 static void second_without_xdp(void)
 {
 	world.tables->ifaces[world.ns.second].flags = 0;
@@ -71,6 +77,10 @@ static const struct test tests[] = {
 		   TO("snat:?0", "remote:8080"), COUNTS(XDP_TX)},
 		  {AT_XDP, SENDS("remote:8080", "snat:?0", .payload = 1), BACK,
 		   TO("node:30080", "client:40000"), COUNTS(XDP_TX)}}},
+	{"a frame for another host is passed, as the kernel will drop it", state_remote, &iface_own,
+	 .step = {{AT_XDP, OPENS("client:40000", "node:30080", .dst_mac = "02:00:00:00:00:99")},
+		  {AT_XDP, OPENS("client:40000", "node:30080", .dst_mac = NETNS_MAC_UPLINK), BACK,
+		   TO("snat:?0", "remote:8080"), SENT_NEW}}},
 	{"VIP and external address", state_remote,
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), BACK, TO("snat:?0", "remote:8080"),
 		   SENT_NEW},

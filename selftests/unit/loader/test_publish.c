@@ -265,14 +265,29 @@ static void a_full_table_leaves_other_services_alone(void **state)
 	assert_empty(f);
 }
 
-static void a_change_without_room_keeps_what_there_was(void **state)
+/* What is there may change although nothing new finds room. */
+static void a_full_table_takes_changes(void **state)
 {
 	struct fixture *f = *state;
 	char spec[128];
 
 	fill(f, spec, sizeof(spec));
-	assert_int_equal(publish(f, "ns/s1", IP("1"), "100 101 102 103 104 105 106 107 108"),
-			 -ENOSPC);
+	for (int n = 0; n < 3; n++) {
+		PUBLISH(f, "ns/s1", IP("1"), "3 4 9");
+		CHECK(f, "ns/s1", IP("1"), "3 4 9");
+		PUBLISH(f, "ns/s1", IP("1"), "3 4 5");
+	}
+}
+
+static void a_change_without_room_keeps_what_there_was(void **state)
+{
+	struct fixture *f = *state;
+	char spec[128], many[512] = "";
+
+	fill(f, spec, sizeof(spec));
+	for (int n = 0; n < 45; n++)
+		snprintf(many + strlen(many), sizeof(many) - strlen(many), "%d ", 180 + n);
+	assert_int_equal(publish(f, "ns/s1", IP("1"), many), -ENOSPC);
 	assert_int_equal(find4(f, V4(1), 80, NULL)->policy[0].count, 3);
 }
 
@@ -476,7 +491,8 @@ int main(void)
 		TEST(a_full_table_leaves_other_services_alone, few_services),
 		TEST(a_full_table_leaves_other_services_alone, few_slots),
 		TEST(a_full_table_leaves_other_services_alone, few_backends),
-		TEST(a_change_without_room_keeps_what_there_was, few_services),
+		TEST(a_full_table_takes_changes, few_services),
+		TEST(a_full_table_takes_changes, few_backends),
 		TEST(a_change_without_room_keeps_what_there_was, few_slots),
 		TEST(a_change_without_room_keeps_what_there_was, few_backends),
 		TEST(what_a_failed_change_gave_up_goes_in_the_end, few_services),

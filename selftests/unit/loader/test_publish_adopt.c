@@ -156,6 +156,42 @@ static void what_was_swept_makes_room(void **state)
 	publish_many(f, 101, 30);
 }
 
+/* How many of the services with numbers up to last are in the tables. */
+static unsigned count_many(struct fixture *f, unsigned last)
+{
+	unsigned count = 0;
+
+	for (unsigned n = 1; n <= last; n++)
+		count += find4(f, V4(n), 80, NULL) != NULL;
+	return count;
+}
+
+/* Every version that is published anew would want another one, for a moment. */
+static void a_full_table_survives_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	char key[16], spec[128];
+	unsigned last, before;
+
+	for (last = 1; last < 64; last++) {
+		snprintf(key, sizeof(key), "ns/s%u", last);
+		snprintf(spec, sizeof(spec),
+			 "'clusterIP':'10.96.0.%u','ports':[{'name':'http','port':80}]", last);
+		publish(f, key, spec, "1");
+	}
+	before = count_many(f, last);
+	assert_true(before > 20 && before < 60);
+	reopen(f);
+	for (unsigned n = 1; n < last; n++) {
+		snprintf(key, sizeof(key), "ns/s%u", n);
+		snprintf(spec, sizeof(spec),
+			 "'clusterIP':'10.96.0.%u','ports':[{'name':'http','port':80}]", n);
+		publish(f, key, spec, "2");
+	}
+	publish_sweep(f->p);
+	assert_int_equal(count_many(f, last), before);
+}
+
 enum damage { VERSION, TWICE, SLOT, SLOT_COUNT, SLOTS_OF_ANOTHER, ID, BACKEND, DAMAGES };
 
 static void damage(struct fixture *f, enum damage what)
@@ -334,6 +370,7 @@ int main(void)
 		TEST(two_services_never_share_counters, pinned),
 		TEST(a_sweep_removes_what_no_service_claims, pinned),
 		TEST(what_was_swept_makes_room, pinned),
+		TEST(a_full_table_survives_a_restart, pinned),
 		TEST(an_adopted_version_outside_the_table_is_dropped, pinned),
 		TEST(an_adopted_version_named_twice_is_dropped_once, pinned),
 		TEST(an_adopted_slot_outside_the_table_does_no_harm, pinned),
