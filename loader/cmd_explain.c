@@ -60,7 +60,8 @@ static int ask_instance(const struct cmd_args *args, const struct out *out,
 		return rc;
 	rc = instance_new(&in, &why);
 	if (rc)
-		return cmd_fail(out, "cannot make a private instance: %s", why);
+		return cmd_fail(out, "cannot make a private instance: %s%s", why,
+				rc == -EPERM ? "; it loads programs, and must be root" : "");
 	rc = instance_set(in, options, objects, address, addresses, &error);
 	if (rc == -EINVAL || rc == -ENOTSUP)
 		return cmd_fail(out, "%s: %s: %s", error.object, error.path, error.reason);

@@ -15,17 +15,33 @@ static char *port_text(const json_t *row)
 	return out_text("%s/%s", port ? port : "-", protocol ? protocol : "-");
 }
 
-/* The first address, and how many more there are. */
+/* "10.96.0.10:80"; "*:30080" is every node address. */
+static char *address_text(const json_t *frontend)
+{
+	_cleanup_free_ char *address = out_value(json_object_get(frontend, "address"));
+	_cleanup_free_ char *port = out_value(json_object_get(frontend, "port"));
+
+	if (!address || !port)
+		return TAKE_PTR(address);
+	return out_text(strchr(address, ':') ? "[%s]:%s" : "%s:%s", address, port);
+}
+
+/* The first address with its port, the NodePort, and how many more there are. */
 static char *frontend_text(const json_t *row)
 {
-	const json_t *frontends = json_object_get(row, "frontends");
-	_cleanup_free_ char *address =
-		out_value(json_object_get(json_array_get(frontends, 0), "address"));
-	const size_t count = json_array_size(frontends);
+	const json_t *frontends = json_object_get(row, "frontends"), *last;
+	_cleanup_free_ char *first = address_text(json_array_get(frontends, 0));
+	_cleanup_free_ char *node_port = NULL;
+	size_t more = json_array_size(frontends);
 
-	if (!address)
-		return NULL;
-	return count > 1 ? out_text("%s +%zu", address, count - 1) : TAKE_PTR(address);
+	if (!first || more < 2)
+		return TAKE_PTR(first);
+	last = json_array_get(frontends, more - 1);
+	if (!strcmp(json_string_value(json_object_get(last, "address")) ?: "", "*"))
+		node_port = address_text(last);
+	more -= node_port ? 2 : 1;
+	return more ? out_text("%s%s%s +%zu", first, node_port ? "," : "", node_port ?: "", more)
+		    : out_text("%s,%s", first, node_port ?: "");
 }
 
 /* Backends that get connections, of all there are. */
@@ -95,10 +111,10 @@ static int add_policies(json_t *rows, const json_t *frontend)
 	json_t *policy;
 
 	json_object_foreach (policies, from, policy) {
-		json_t *row = json_pack("{s:O*, s:O*, s:s, s:O*, s:O*, s:O*}", "address",
-					json_object_get(frontend, "address"), "kind",
-					json_object_get(frontend, "kind"), "from", from, "verdict",
-					json_object_get(policy, "verdict"), "snat",
+		_cleanup_free_ char *address = address_text(frontend);
+		json_t *row = json_pack("{s:s*, s:O*, s:s, s:O*, s:O*, s:O*}", "address", address,
+					"kind", json_object_get(frontend, "kind"), "from", from,
+					"verdict", json_object_get(policy, "verdict"), "snat",
 					json_object_get(policy, "snat"), "backends",
 					json_object_get(policy, "backends"));
 

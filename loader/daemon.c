@@ -47,6 +47,7 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 {
 	int rc = node_publish(&d->node, d->publisher, namespace, name);
 
+	publish_conflicts_of(d->publisher, namespace, name, d->warnings);
 	monitor_published(d->monitor, namespace, name, rc);
 	if (!rc)
 		return;
@@ -311,7 +312,9 @@ static int open_tables(struct daemon *d)
 	int rc = bpffs_make(o->bpffs);
 
 	if (rc) {
-		daemon_log("cannot make a bpffs at \"%s\": %s", o->bpffs, strerror(-rc));
+		daemon_log("cannot make a bpffs at \"%s\": %s; run mount -t bpf bpf /sys/fs/bpf "
+			   "before, or choose another --bpffs",
+			   o->bpffs, strerror(-rc));
 		return rc;
 	}
 	rc = lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
@@ -322,7 +325,8 @@ static int open_tables(struct daemon *d)
 		daemon_log("%s", why);
 		return rc;
 	}
-	if (d->tables->adopted && d->tables->size[TABLE_flows4] < o->max_flows)
+	if (d->tables->adopted && (d->tables->size[TABLE_flows4] < o->max_flows ||
+				   d->tables->size[TABLE_flows4] / 2 >= o->max_flows))
 		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
 			   "them anew",
 			   d->tables->size[TABLE_flows4]);
@@ -333,17 +337,19 @@ static int replay_line(json_t *line, void *arg)
 {
 	const char *method = json_string_value(json_object_get(line, "method"));
 	struct rpc_error error = {};
+	struct daemon *d = arg;
 	json_t *result = NULL;
 	int rc;
 
 	if (!method) {
-		daemon_log("a damaged line of the journal is left out; send the objects again with "
-			   "nearpath replace");
+		d->damaged = true;
 		return 0;
 	}
-	rc = daemon_change(arg, method, json_object_get(line, "params"), &result, &error);
+	rc = daemon_change(d, method, json_object_get(line, "params"), &result, &error);
 	if (rc)
-		daemon_log("a change in the journal is left out: %s", error.message);
+		daemon_log("a change in \"%s/objects.journal\" is left out: %s",
+			   d->options.state_dir, error.message);
+	d->damaged |= rc;
 	rpc_error_clear(&error);
 	json_decref(result);
 	return 0;
@@ -366,8 +372,13 @@ static int load_state(struct daemon *d)
 	ask_own_addresses(d);
 	write_config(d);
 	daemon_publish_all(d);
-	d->known = lines || !d->tables->adopted;
-	if (lines)
+	d->known = (lines && !d->damaged) || !d->tables->adopted;
+	if (d->damaged)
+		daemon_log(
+			"\"%s/objects.journal\" is damaged; what the tables hold stays until all "
+			"objects are sent again by nearpath replace",
+			d->options.state_dir);
+	else if (lines)
 		publish_sweep(d->publisher);
 	return 0;
 }
@@ -484,9 +495,13 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	if (rc)
 		return rc;
 	monitor_start(d->monitor);
-	daemon_log("ready: node \"%s\", %zu services, tables %s, socket \"%s\"",
+	daemon_log("ready: node \"%s\", %zu services, %zu interfaces, tables %s, socket \"%s\"",
 		   d->options.node_name, store_count(d->store, KUBE_SERVICE),
-		   d->tables->adopted ? "adopted" : "new", d->options.socket);
+		   ifaces_count(d->ifaces), d->tables->adopted ? "adopted" : "new",
+		   d->options.socket);
+	if (!ifaces_count(d->ifaces))
+		daemon_log("there is no interface of --ifaces \"%s\" or --uplinks \"%s\" yet",
+			   d->options.ifaces, d->options.uplinks);
 	sd_notify(0, "READY=1");
 	*daemon = TAKE_PTR(d);
 	return 0;

@@ -50,6 +50,7 @@ struct daemon {
 	bool resync;	  /* links and addresses are to be asked for again */
 	bool known;	  /* there are no flows of objects that are yet to be delivered */
 	bool swept;	  /* UDP flows were compared with the endpoints since the start */
+	bool damaged;	  /* part of the state could not be read: what was adopted stays */
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
 };

@@ -1,56 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Interfaces and their switches: from patterns and `iface set` to table entries and programs. */
-#include "ifaces.h"
+#include "ifaces_private.h"
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "node.h"
 #include "util.h"
-
-#define MSS_MIN 88 /* RFC 791: 68 bytes cross every link; less than this helps nobody */
-#define MSS_MAX 65495
-
-static const char *const lb_names[] = {
-	[NP_LB_OFF] = "off", [NP_LB_ON] = "on", [NP_LB_DRAIN] = "drain"};
-
-/* The four switches of one interface, as they are wanted. */
-struct switches {
-	enum np_lb lb;
-	enum attach_xdp xdp;
-	int mss;
-	bool stats;
-};
-
-/* Set by hand, by name; what was not set follows the defaults. */
-struct manual {
-	char name[IF_NAMESIZE];
-	bool has_lb, has_xdp, has_mss, has_stats;
-	struct switches set;
-	UT_hash_handle hh;
-};
-
-struct iface {
-	struct netlink_link link;
-	char pattern[64]; /* by which it is nearpath's; "" if by none */
-	bool uplink;
-	bool seen; /* told again in a resync */
-	struct switches now;
-	struct attachment attached;
-	struct np_iface *entry; /* in the table; NULL: not there */
-	UT_hash_handle hh;
-};
-
-struct ifaces {
-	struct ifaces_options options;
-	struct tables *tables;
-	struct netlink *netlink;
-	struct iface *by_index;
-	struct manual *manual;
-};
 
 /* Copy the pattern of a list that matches the name; false if none does. */
 static bool match(const char *patterns, const char *name, char *found, size_t size)
@@ -73,6 +30,37 @@ static bool is_default_device(struct ifaces *ifs, int ifindex)
 	       netlink_default_iface(ifs->netlink, NP_IPV6) == ifindex;
 }
 
+static struct iface *find_iface(struct ifaces *ifs, int ifindex)
+{
+	struct iface *i;
+
+	HASH_FIND_INT(ifs->by_index, &ifindex, i);
+	return i;
+}
+
+/*
+ * A packet that crosses a bridge comes by a port and by the bridge, or by two ports. Were it seen
+ * at both, what was translated at one could look like another flow at the other. So the programs
+ * are on all ports of a bridge that is nearpath's, and then not on the bridge.
+ */
+static void match_bridge(struct ifaces *ifs, const struct iface *i, char *pattern, size_t size)
+{
+	const struct iface *bridge = find_iface(ifs, i->link.master);
+
+	if (bridge && bridge->link.bridge && bridge->pattern[0])
+		snprintf(pattern, size, "port of %s", bridge->link.name);
+}
+
+static bool has_ports(const struct ifaces *ifs, const struct iface *bridge)
+{
+	const struct iface *i;
+
+	for (i = bridge->link.bridge ? ifs->by_index : NULL; i; i = i->hh.next)
+		if (i->link.master == bridge->link.ifindex && i->entry)
+			return true;
+	return false;
+}
+
 static void classify(struct ifaces *ifs, struct iface *i)
 {
 	char pattern[sizeof(i->pattern)] = "";
@@ -85,6 +73,8 @@ static void classify(struct ifaces *ifs, struct iface *i)
 	}
 	if (!i->uplink)
 		match(ifs->options.patterns, i->link.name, pattern, sizeof(pattern));
+	if (!pattern[0])
+		match_bridge(ifs, i, pattern, sizeof(pattern));
 	if (i->link.loopback || !i->link.supported)
 		pattern[0] = '\0';
 	memcpy(i->pattern, pattern, sizeof(pattern));
@@ -107,9 +97,11 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	if (w.xdp == ATTACH_XDP_NATIVE && i->link.veth && !ifs->options.xdp_on_veth)
 		w.xdp = ATTACH_XDP_GENERIC;
 	HASH_FIND_STR(ifs->manual, i->link.name, m);
+	if (has_ports(ifs, i))
+		w.lb = NP_LB_OFF;
 	if (!m)
 		return w;
-	w.lb = m->has_lb ? m->set.lb : w.lb;
+	w.lb = m->has_lb && !has_ports(ifs, i) ? m->set.lb : w.lb;
 	w.xdp = m->has_xdp && i->uplink ? m->set.xdp : w.xdp;
 	w.mss = m->has_mss ? m->set.mss : w.mss;
 	w.stats = m->has_stats ? m->set.stats : w.stats;
@@ -148,9 +140,8 @@ static uint16_t mss_limit(const struct iface *i, uint32_t headers)
 /* By its name, or that of the bridge it is a port of. */
 static bool is_pod(struct ifaces *ifs, const struct iface *i)
 {
-	struct iface *master;
+	const struct iface *master = find_iface(ifs, i->link.master);
 
-	HASH_FIND_INT(ifs->by_index, &i->link.master, master);
 	return ifs->options.node && node_iface_is_pod(ifs->options.node, i->link.name,
 						      master ? master->link.name : NULL);
 }
@@ -208,8 +199,7 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 	write_entry(ifs, i);
 }
 
-/* Bring the kernel to what is wanted. */
-static void apply(struct ifaces *ifs, struct iface *i, bool first)
+void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first)
 {
 	struct switches w = wanted(ifs, i);
 	bool xdp_changed = first || w.xdp != i->now.xdp;
@@ -218,9 +208,28 @@ static void apply(struct ifaces *ifs, struct iface *i, bool first)
 	if (w.lb == NP_LB_OFF || !i->link.supported) {
 		if (i->entry || (first && i->pattern[0]))
 			take_off(ifs, i);
+		if (has_ports(ifs, i))
+			snprintf(i->attached.note, sizeof(i->attached.note),
+				 "a bridge: the programs are on its ports");
 		return;
 	}
 	put_on(ifs, i, xdp_changed);
+}
+
+/* A bridge or a port of it came, changed or went: its ports first, so that there is no gap. */
+static void settle_bridge(struct ifaces *ifs, int ifindex)
+{
+	struct iface *bridge = find_iface(ifs, ifindex), *i, *next;
+
+	if (!bridge || !bridge->link.bridge)
+		return;
+	HASH_ITER (hh, ifs->by_index, i, next) {
+		if (i->link.master != ifindex)
+			continue;
+		classify(ifs, i);
+		ifaces_apply(ifs, i, false);
+	}
+	ifaces_apply(ifs, bridge, false);
 }
 
 static bool same_link(const struct netlink_link *a, const struct netlink_link *b)
@@ -232,11 +241,10 @@ static bool same_link(const struct netlink_link *a, const struct netlink_link *b
 
 void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)
 {
-	struct iface *i;
-	bool first;
+	struct iface *i = find_iface(ifs, link->ifindex);
+	bool first = !i;
+	int master;
 
-	HASH_FIND_INT(ifs->by_index, &link->ifindex, i);
-	first = !i;
 	if (first) {
 		i = calloc(1, sizeof(*i));
 		if (!i)
@@ -247,21 +255,28 @@ void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)
 	i->seen = true;
 	if (!first && same_link(&i->link, link))
 		return;
+	master = i->link.master;
 	i->link = *link;
 	classify(ifs, i);
-	apply(ifs, i, first);
+	ifaces_apply(ifs, i, first);
+	settle_bridge(ifs, link->ifindex);
+	settle_bridge(ifs, link->master);
+	if (master != link->master)
+		settle_bridge(ifs, master);
 }
 
 void ifaces_link_gone(struct ifaces *ifs, int ifindex)
 {
-	struct iface *i;
+	struct iface *i = find_iface(ifs, ifindex);
+	int master;
 
-	HASH_FIND_INT(ifs->by_index, &ifindex, i);
 	if (!i)
 		return;
+	master = i->link.master;
 	take_off(ifs, i); /* the programs went with the device, their pins did not */
 	HASH_DEL(ifs->by_index, i);
 	free(i);
+	settle_bridge(ifs, master);
 }
 
 void ifaces_routes(struct ifaces *ifs)
@@ -270,7 +285,7 @@ void ifaces_routes(struct ifaces *ifs)
 
 	HASH_ITER (hh, ifs->by_index, i, next) {
 		classify(ifs, i);
-		apply(ifs, i, false);
+		ifaces_apply(ifs, i, false);
 	}
 }
 
@@ -310,11 +325,23 @@ void ifaces_resync_end(struct ifaces *ifs)
 	attach_sweep(ifs->options.links);
 }
 
+size_t ifaces_count(const struct ifaces *ifs)
+{
+	const struct iface *i;
+	size_t count = 0;
+
+	for (i = ifs->by_index; i; i = i->hh.next)
+		count += i->entry != NULL;
+	return count;
+}
+
 bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state)
 {
-	struct iface *i;
+	struct iface *i = find_iface(ifs, ifindex), *port;
 
-	HASH_FIND_INT(ifs->by_index, &ifindex, i);
+	for (port = ifs->by_index; i && !i->entry && port; port = port->hh.next)
+		if (port->link.master == ifindex && port->entry)
+			i = port;
 	if (!i)
 		return false;
 	*state = (struct ifaces_state){
@@ -323,230 +350,6 @@ bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state)
 		.flags = i->entry ? i->entry->flags : 0,
 	};
 	return true;
-}
-
-static json_t *mss_json(int mss)
-{
-	if (mss == MSS_AUTO)
-		return json_string("auto");
-	return mss == MSS_OFF ? json_string("off") : json_integer(mss);
-}
-
-static json_t *iface_json(const struct iface *i)
-{
-	return json_pack("{s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s,s:b},s:s}", "name",
-			 i->link.name, "ifindex", i->link.ifindex, "role",
-			 i->uplink ? "uplink" : "pod", "mtu", (int)i->link.mtu, "pattern",
-			 i->pattern, "lb", lb_names[i->now.lb], "xdp", attach_xdp_name(i->now.xdp),
-			 "mss", mss_json(i->now.mss), "stats", i->now.stats ? "on" : "off",
-			 "attached", "tc", attach_tc_name(i->attached.tc), "xdp",
-			 attach_xdp_name(i->attached.xdp), "dispatcher", i->attached.dispatcher,
-			 "note", i->attached.note);
-}
-
-static int by_name(struct iface *a, struct iface *b)
-{
-	return strcmp(a->link.name, b->link.name);
-}
-
-json_t *ifaces_json(struct ifaces *ifs)
-{
-	json_t *list = json_array();
-	struct iface *i, *next;
-
-	HASH_SORT(ifs->by_index, by_name);
-	HASH_ITER (hh, ifs->by_index, i, next) {
-		struct manual *m;
-
-		HASH_FIND_STR(ifs->manual, i->link.name, m);
-		if (i->pattern[0] || i->entry || m)
-			json_array_append_new(list, iface_json(i));
-	}
-	return list;
-}
-
-static bool parse_name(const char *text, const char *const *names, int n, int *value)
-{
-	int i;
-
-	for (i = 0; text && i < n; i++) {
-		if (names[i] && !strcmp(names[i], text)) {
-			*value = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool parse_mss(json_t *value, int *mss)
-{
-	const char *text = json_string_value(value);
-	json_int_t n = json_integer_value(value);
-
-	if (text && !strcmp(text, "auto"))
-		*mss = MSS_AUTO;
-	else if (text && !strcmp(text, "off"))
-		*mss = MSS_OFF;
-	else if (json_is_integer(value) && n >= MSS_MIN && n <= MSS_MAX)
-		*mss = n;
-	else
-		return false;
-	return true;
-}
-
-/* One switch of a set into m; what is wrong goes into why. */
-static int parse_switch(struct manual *m, const char *key, json_t *value, char *why, size_t size)
-{
-	static const char *const xdp_names[] = {"off", "generic", "native"};
-	static const char *const on_off[] = {"off", "on"};
-	const char *text = json_string_value(value);
-	int n;
-
-	if (!strcmp(key, "lb") && parse_name(text, lb_names, 3, &n)) {
-		m->set.lb = n;
-		m->has_lb = true;
-	} else if (!strcmp(key, "xdp") && parse_name(text, xdp_names, 3, &n)) {
-		m->set.xdp = n;
-		m->has_xdp = true;
-	} else if (!strcmp(key, "stats") && parse_name(text, on_off, 2, &n)) {
-		m->set.stats = n;
-		m->has_stats = true;
-	} else if (!strcmp(key, "mss") && parse_mss(value, &n)) {
-		m->set.mss = n;
-		m->has_mss = true;
-	} else {
-		snprintf(why, size,
-			 "\"%s\" takes no such value: lb is on, drain or off; xdp native, generic "
-			 "or "
-			 "off; mss auto, off or %d to %d; stats on or off",
-			 key, MSS_MIN, MSS_MAX);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static json_t *manual_json(const struct manual *m)
-{
-	json_t *set = json_object();
-
-	if (m->has_lb)
-		json_object_set_new(set, "lb", json_string(lb_names[m->set.lb]));
-	if (m->has_xdp)
-		json_object_set_new(set, "xdp", json_string(attach_xdp_name(m->set.xdp)));
-	if (m->has_mss)
-		json_object_set_new(set, "mss", mss_json(m->set.mss));
-	if (m->has_stats)
-		json_object_set_new(set, "stats", json_string(m->set.stats ? "on" : "off"));
-	return set;
-}
-
-static int save(struct ifaces *ifs)
-{
-	_cleanup_free_ char *temporary = NULL;
-	struct manual *m, *next;
-	json_t *all = json_object();
-	int rc = 0;
-
-	if (!ifs->options.file)
-		goto out;
-	HASH_ITER (hh, ifs->manual, m, next) {
-		json_object_set_new(all, m->name, manual_json(m));
-	}
-	if (asprintf(&temporary, "%s.new", ifs->options.file) < 0 ||
-	    json_dump_file(all, temporary, JSON_SORT_KEYS | JSON_INDENT(1)) ||
-	    rename(temporary, ifs->options.file))
-		rc = -EIO;
-out:
-	json_decref(all);
-	return rc;
-}
-
-static int remember(struct ifaces *ifs, const char *name, json_t *set, char *why, size_t size)
-{
-	struct manual *old, copy = {};
-	const char *key;
-	json_t *value;
-	int rc;
-
-	HASH_FIND_STR(ifs->manual, name, old);
-	if (old)
-		copy = *old;
-	snprintf(copy.name, sizeof(copy.name), "%s", name);
-	json_object_foreach (set, key, value) {
-		rc = parse_switch(&copy, key, value, why, size);
-		if (rc)
-			return rc;
-	}
-	if (!old) {
-		old = calloc(1, sizeof(*old));
-		if (!old)
-			return -ENOMEM;
-		memcpy(old->name, copy.name, sizeof(old->name));
-		HASH_ADD_STR(ifs->manual, name, old);
-	}
-	copy.hh = old->hh;
-	*old = copy;
-	return 0;
-}
-
-static bool xdp_wanted(json_t *set)
-{
-	const char *xdp = json_string_value(json_object_get(set, "xdp"));
-
-	return xdp && strcmp(xdp, "off");
-}
-
-int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **result, char *why,
-	       size_t size)
-{
-	struct iface *i, *next, *found = NULL;
-	int rc;
-
-	HASH_ITER (hh, ifs->by_index, i, next) {
-		if (!strcmp(i->link.name, name))
-			found = i;
-	}
-	if (!found || !found->link.supported || found->link.loopback) {
-		snprintf(why, size,
-			 found ? "\"%s\" is not a device that carries services"
-			       : "there is no interface \"%s\"; see ip link",
-			 name);
-		return -ENODEV;
-	}
-	if (!found->uplink && xdp_wanted(set)) {
-		snprintf(why, size,
-			 "\"%s\" is no uplink: what a pod sends has half a checksum, which XDP "
-			 "cannot "
-			 "complete; name it in --uplinks if it leads outside",
-			 name);
-		return -EINVAL;
-	}
-	rc = remember(ifs, name, set, why, size);
-	if (rc)
-		return rc;
-	apply(ifs, found, false);
-	if (save(ifs)) {
-		snprintf(why, size,
-			 "\"%s\" is switched, but the switches could not be kept in \"%s\"", name,
-			 ifs->options.file);
-		return -EIO;
-	}
-	*result = iface_json(found);
-	return 0;
-}
-
-/* A file that cannot be read is no reason not to start: the defaults hold. */
-static void load(struct ifaces *ifs)
-{
-	json_t *all = ifs->options.file ? json_load_file(ifs->options.file, 0, NULL) : NULL;
-	const char *name;
-	char why[200];
-	json_t *set;
-
-	json_object_foreach (all, name, set) {
-		remember(ifs, name, set, why, sizeof(why));
-	}
-	json_decref(all);
 }
 
 int ifaces_new(const struct ifaces_options *options, struct tables *tables, struct netlink *netlink,
@@ -559,7 +362,7 @@ int ifaces_new(const struct ifaces_options *options, struct tables *tables, stru
 	ifs->options = *options;
 	ifs->tables = tables;
 	ifs->netlink = netlink;
-	load(ifs);
+	ifaces_load(ifs);
 	*ifaces = ifs;
 	return 0;
 }

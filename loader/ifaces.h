@@ -49,7 +49,12 @@ void ifaces_resync_end(struct ifaces *ifs);
 /* docs/socket.md, "iface": a new JSON array. NULL without memory. */
 json_t *ifaces_json(struct ifaces *ifs);
 
-/* What packets that come in by it meet: its switch, its name, NP_IFACE_POD. False: not known. */
+/* How many have the programs. */
+size_t ifaces_count(const struct ifaces *ifs);
+
+/*
+ * What packets that come in by it meet: its switch, its name, NP_IFACE_POD. False: not known. Of a
+ * bridge that has no programs, those of a port of it. */
 struct ifaces_state {
 	const char *name; /* borrowed until the next link event */
 	enum np_lb lb;	  /* NP_LB_OFF too where nothing could be attached */

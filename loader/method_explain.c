@@ -29,7 +29,8 @@ static void add_iface(json_t *answer, const struct ifaces_state *state)
 	if (state->lb == NP_LB_DRAIN)
 		pass(answer, "drain", "lb=drain there: new connections are left to the kernel");
 	else if (state->lb == NP_LB_OFF)
-		pass(answer, "not_attached", "nearpath is not on that interface");
+		pass(answer, "not_attached",
+		     "nearpath is not on that interface: see --ifaces, nearpath iface list");
 }
 
 /*

@@ -19,9 +19,28 @@ struct reading {
 	size_t count;
 };
 
+/* As kube-proxy, which leaves it to the API server to refuse them. */
+static void warn_of_ranges(struct reading *r, const struct kube_service *service)
+{
+	struct cidr cidr;
+
+	for (size_t i = 0; i < service->source_ranges; i++)
+		if (cidr_parse(service->source_range[i], &cidr))
+			json_array_append_new(
+				r->warnings,
+				json_sprintf(
+					"Service \"%s/%s\": loadBalancerSourceRanges: \"%s\" is "
+					"no range and is ignored; without any that is one, "
+					"everybody is let in",
+					service->namespace, service->name,
+					service->source_range[i]));
+}
+
 /* What kube-proxy leaves out of an object without refusing it is told. */
 static void warn(struct reading *r, const struct kube_object *object)
 {
+	if (object->kind == KUBE_SERVICE)
+		warn_of_ranges(r, &object->service);
 	if (object->kind == KUBE_SLICE && object->slice.ports_ignored)
 		json_array_append_new(
 			r->warnings,

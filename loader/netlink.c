@@ -119,7 +119,8 @@ static void set_l2(struct netlink_link *link, uint16_t type)
 	}
 }
 
-static bool is_veth(const struct nlattr *link_info)
+/* Of what kind is it: "veth", "bridge"? */
+static bool is_kind(const struct nlattr *link_info, const char *kind)
 {
 	const struct nlattr *attr;
 
@@ -129,7 +130,7 @@ static bool is_veth(const struct nlattr *link_info)
 	{
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
-			return !strcmp(mnl_attr_get_str(attr), "veth");
+			return !strcmp(mnl_attr_get_str(attr), kind);
 	}
 	return false;
 }
@@ -155,7 +156,8 @@ static void on_link(struct netlink *self, const struct nlmsghdr *message)
 		memcpy(link.mac, mnl_attr_get_payload(attrs[IFLA_ADDRESS]), sizeof(link.mac));
 	link.up = info->ifi_flags & IFF_UP;
 	link.loopback = info->ifi_flags & IFF_LOOPBACK;
-	link.veth = is_veth(attrs[IFLA_LINKINFO]);
+	link.veth = is_kind(attrs[IFLA_LINKINFO], "veth");
+	link.bridge = is_kind(attrs[IFLA_LINKINFO], "bridge");
 	set_l2(&link, info->ifi_type);
 	/* IPv4 routes through a device that goes down leave without a message of their own. */
 	if (message->nlmsg_type == RTM_DELLINK || (info->ifi_change & IFF_UP && !link.up))

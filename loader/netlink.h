@@ -23,6 +23,7 @@ struct netlink_link {
 	uint8_t l2_len; /* bytes of link-layer header at tc: 14 for ARPHRD_ETHER, 0 for none */
 	bool supported; /* Ethernet or no link-layer header: a device tc programs understand */
 	bool veth;	/* a virtual Ethernet pair */
+	bool bridge;
 	uint8_t mac[6];
 	int master; /* ifindex of the bridge or bond it is a port of, 0 if none */
 };

@@ -472,7 +472,7 @@ const struct option_info options_table[] = {
 	{"mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)"},
 	{"clsact", OPTION_BOOL, set_clsact, "attach tc programs by clsact even where tcx exists"},
 	{"masquerade-all", OPTION_BOOL, set_masquerade_all,
-	 "translate the source of all service traffic"},
+	 "translate the source of all traffic to clusterIPs"},
 	{"snat-ports", "LOW-HIGH", set_snat_ports,
 	 "source ports for translation (default: 1024 to below ip_local_port_range)"},
 	{"max-affinity", "N", set_max_affinity, "session affinity records (default: 65536)"},

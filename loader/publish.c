@@ -517,6 +517,15 @@ static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
 	}
 }
 
+void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
+			  json_t *list)
+{
+	struct owner *o = owner_get(p, namespace, name);
+
+	if (o && o->waiting)
+		conflicts_of(p, o, list);
+}
+
 json_t *publish_conflicts(struct publisher *p)
 {
 	json_t *list = json_array();

@@ -88,6 +88,10 @@ int publish_each_backend(struct publisher *p,
 /* New JSON array of strings: frontends that two services claim. NULL without memory. */
 json_t *publish_conflicts(struct publisher *p);
 
+/* The same of one service, added to the list. */
+void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
+			  json_t *list);
+
 /* How many entries of the table are in use. */
 uint32_t publish_used(struct publisher *p, enum table table);
 

@@ -105,6 +105,21 @@ many_deaths() {
 	world_apply node-a
 }
 
+# A disk that lost a few bytes: what the tables hold is served until all is told again.
+damaged() {
+	local journal
+	journal=$(daemon_dir node-a)/state/objects.journal
+	kill_daemon node-a
+	printf 'XXXXXXXXXX' | dd of="$journal" bs=1 seek=200 conv=notrunc status=none
+	world_nearpath node-a
+	check "damaged state: it is told" grep -q 'objects.journal" is damaged' \
+		"$NP_DIR/nearpathd-node-a.log"
+	new_connections "damaged state"
+	world_objects >"$NP_DIR/objects.json"
+	nearpath_at node-a replace -f "$NP_DIR/objects.json" >/dev/null
+	new_connections "damaged state, told again"
+}
+
 # second WHAT OPTIONS...: another daemon for node-a, which must not start, and must say why.
 second() {
 	local what=$1 log=$NP_DIR/second.log code=0
@@ -222,6 +237,7 @@ main() {
 	dies_and_returns KILL
 	dies_and_returns TERM
 	many_deaths
+	damaged
 	second_daemons
 	side_by_side
 	foreign_things

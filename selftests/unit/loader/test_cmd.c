@@ -392,8 +392,8 @@ static void lists_are_tables(void **state)
 {
 	(void)state;
 	expect("service list", CMD_DONE,
-	       "NAMESPACE  NAME  PORT    FAMILY  FRONTEND       USED  TOPOLOGY\n"
-	       "default    web   80/TCP  IPv4    10.96.0.10 +1   1/2  zone\n",
+	       "NAMESPACE  NAME  PORT    FAMILY  FRONTEND          USED  TOPOLOGY\n"
+	       "default    web   80/TCP  IPv4    10.96.0.10:80 +1   1/2  zone\n",
 	       "");
 	expect("backend list", CMD_DONE,
 	       "ADDRESS      LOCAL  ZONE  SNAT  REFERENCES\n"
@@ -417,9 +417,9 @@ static void a_service_is_shown_with_policy_backends_and_connections(void **state
 	(void)state;
 	expect("service get web", CMD_DONE,
 	       "default/web 80/TCP IPv4, topology zone\n"
-	       "  FRONTEND    KIND       FROM  VERDICT  SNAT  BACKENDS\n"
-	       "  10.96.0.10  ClusterIP  node  forward  yes   10.1.0.4:8080\n"
-	       "  10.96.0.10  ClusterIP  pod   forward  no    10.1.0.4:8080\n"
+	       "  FRONTEND       KIND       FROM  VERDICT  SNAT  BACKENDS\n"
+	       "  10.96.0.10:80  ClusterIP  node  forward  yes   10.1.0.4:8080\n"
+	       "  10.96.0.10:80  ClusterIP  pod   forward  no    10.1.0.4:8080\n"
 	       "  BACKEND         NODE  ZONE  LOCAL  READY  SERVING  TERMINATING  USED\n"
 	       "  10.1.0.4:8080   a     z     yes    yes    yes      no           yes\n"
 	       "  10.1.0.10:8080  b     -     -      no     -        -            no\n"

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What ifaces.c and ifaces_set.c share: the records. Private to them. */
+#ifndef NEARPATH_LOADER_IFACES_PRIVATE_H
+#define NEARPATH_LOADER_IFACES_PRIVATE_H
+
+#include <stdio.h>
+#include <uthash.h>
+
+#include "ifaces.h"
+
+#define MSS_MIN 88 /* RFC 791: 68 bytes cross every link; less than this helps nobody */
+#define MSS_MAX 65495
+
+/* The four switches of one interface, as they are wanted. */
+struct switches {
+	enum np_lb lb;
+	enum attach_xdp xdp;
+	int mss;
+	bool stats;
+};
+
+/* Set by hand, by name; what was not set follows the defaults. */
+struct manual {
+	char name[IF_NAMESIZE];
+	bool has_lb, has_xdp, has_mss, has_stats;
+	struct switches set;
+	UT_hash_handle hh;
+};
+
+struct iface {
+	struct netlink_link link;
+	char pattern[64]; /* by which it is nearpath's; "" if by none */
+	bool uplink;
+	bool seen; /* told again in a resync */
+	struct switches now;
+	struct attachment attached;
+	struct np_iface *entry; /* in the table; NULL: not there */
+	UT_hash_handle hh;
+};
+
+struct ifaces {
+	struct ifaces_options options;
+	struct tables *tables;
+	struct netlink *netlink;
+	struct iface *by_index;
+	struct manual *manual;
+};
+
+/* Bring the kernel to what is wanted of an interface. first: it was not looked at before. */
+void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first);
+
+/* The switches set by hand in an earlier life. */
+void ifaces_load(struct ifaces *ifs);
+
+#endif
