@@ -81,6 +81,10 @@ int journal_replay(struct journal *j, int (*visit)(json_t *line, void *arg), voi
 		++*lines;
 	}
 	failed = feof(file) ? 0 : errno; /* not a torn line: one that could not be read */
+	if (!rc && damaged) { /* whole, and no JSON: not what a death leaves; it is told again */
+		good += damaged;
+		rc = visit(NULL, arg);
+	}
 	fclose(file);
 	if (rc || (failed && length < 0))
 		return rc ?: -failed;

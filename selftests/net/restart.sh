@@ -110,7 +110,7 @@ damaged() {
 	local journal
 	journal=$(daemon_dir node-a)/state/objects.journal
 	kill_daemon node-a
-	printf 'XXXXXXXXXX' | dd of="$journal" bs=1 seek=200 conv=notrunc status=none
+	printf '""""""""""' | dd of="$journal" bs=1 seek=200 conv=notrunc status=none
 	world_nearpath node-a
 	check "damaged state: it is told" grep -q 'objects.journal" is damaged' \
 		"$NP_DIR/nearpathd-node-a.log"
