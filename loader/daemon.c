@@ -47,7 +47,6 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 {
 	int rc = node_publish(&d->node, d->publisher, namespace, name);
 
-	publish_conflicts_of(d->publisher, namespace, name, d->warnings);
 	monitor_published(d->monitor, namespace, name, rc);
 	if (!rc)
 		return;
@@ -454,7 +453,9 @@ static int start_parts(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	d->base = event_base_new();
 	d->warnings = json_array();
-	if (!d->base || !d->warnings || asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
+	d->touched = json_array();
+	if (!d->base || !d->warnings || !d->touched ||
+	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
 	rc = lock_state(d);
@@ -541,6 +542,7 @@ void daemon_free(struct daemon **daemon)
 	if (d->base)
 		event_base_free(d->base);
 	json_decref(d->warnings);
+	json_decref(d->touched);
 	free(d->links);
 	free(d->switches);
 	free(d);

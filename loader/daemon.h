@@ -53,6 +53,7 @@ struct daemon {
 	bool damaged;	  /* part of the state could not be read: what was adopted stays */
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
+	json_t *touched;  /* by it: [namespace, name] of services */
 };
 
 /* Everything up to and including READY. A failure is told on stderr. 0 or -errno. */

@@ -83,8 +83,24 @@ static void touched(const char *namespace, const char *name, void *arg)
 {
 	struct daemon *d = arg;
 
-	if (!d->replaying)
-		daemon_publish(d, namespace, name);
+	if (d->replaying)
+		return;
+	daemon_publish(d, namespace, name);
+	json_array_append_new(d->touched, json_pack("[s,s]", namespace, name));
+}
+
+/* Frontends that belong to another, once all is published: two may have swapped theirs. */
+static void warn_of_conflicts(struct daemon *d)
+{
+	const char *namespace, *name;
+	json_t *pair;
+	size_t i;
+
+	json_array_foreach (d->touched, i, pair) {
+		if (!json_unpack(pair, "[s,s]", &namespace, &name))
+			publish_conflicts_of(d->publisher, namespace, name, d->warnings);
+	}
+	json_array_clear(d->touched);
 }
 
 static void node_changed(const char *name, void *arg)
@@ -194,6 +210,7 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	if (!rc && replace && !d->replaying)
 		publish_sweep(d->publisher);
 	d->synced |= !rc;
+	warn_of_conflicts(d);
 	monitor_end(d->monitor);
 	if (rc)
 		return rc;

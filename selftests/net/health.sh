@@ -53,12 +53,13 @@ node() {
 
 # service NAME CLUSTERIPS HEALTHPORT [TYPE] [POLICY]
 service() {
-	local ips=${2//,/\",\"}
+	local ips=${2//,/\",\"} port # its own for each name: two services may share a health port
+	port=$((30000 + $(cksum <<<"$1" | cut -d ' ' -f 1) % 900))
 	cat <<-END
 		{"apiVersion":"v1","kind":"Service","metadata":{"name":"$1","namespace":"$NS"},
 		"spec":{"type":"${4:-LoadBalancer}","externalTrafficPolicy":"${5:-Local}",
 		"healthCheckNodePort":$3,"clusterIP":"${2%%,*}","clusterIPs":["$ips"],
-		"ports":[{"name":"http","port":80,"nodePort":$(($3 - 1000))},{"name":"alt","port":81}]}}
+		"ports":[{"name":"http","port":80,"nodePort":$port},{"name":"alt","port":81}]}}
 	END
 }
 
