@@ -220,7 +220,10 @@ static int parse_one(char **argv, int *at, struct options *o, char *error, size_
 	int rc;
 
 	if (!read_word(argv[*at], &word)) {
-		snprintf(error, size, "\"%s\" is not an option; see nearpathd --help", argv[*at]);
+		snprintf(error, size, "\"%s\" is not an option%s; see nearpathd --help", argv[*at],
+			 *at > 1 && !strncmp(argv[*at - 1], "--", 2)
+				 ? ", and the one before it takes no next word: write =VALUE"
+				 : "");
 		return -EINVAL;
 	}
 	snprintf(name, sizeof(name), "%.*s", (int)word.length, word.name);
