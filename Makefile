@@ -68,7 +68,7 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
-test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors
+test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/bench/packet
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run.sh
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program

@@ -62,15 +62,22 @@ static inline void frame_l3(struct frame *f, int protocol, const struct end *src
 	memcpy(&six->daddr, &dst->addr, sizeof(six->daddr));
 }
 
+/*
+ * Every frame is for this address. It is the next hop's as well as the interface's own: BPF test runs
+ * go on with the frame that the turn before left, and XDP takes only what is for its interface.
+ */
+#define FRAME_MAC {2, 0, 0, 0, 0, 2} /* NETNS_MAC_GATEWAY */
+
 /* flags: byte 13 of the TCP header. */
 static inline void frame_make(struct frame *f, int family, int protocol, uint8_t flags,
 			      const struct end *src, const struct end *dst)
 {
 	uint32_t header = protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
 	struct ethhdr *eth = (void *)f->byte;
-	uint8_t *l4;
+	uint8_t mac[] = FRAME_MAC, *l4;
 
 	memset(f, 0, sizeof(*f));
+	memcpy(eth->h_dest, mac, sizeof(mac));
 	f->family = family;
 	f->length = frame_l4(f) + header + FRAME_PAYLOAD;
 	eth->h_proto = htons(family == NP_IPV4 ? ETH_P_IP : ETH_P_IPV6);

@@ -59,7 +59,7 @@ static inline void state_set_addr(struct np_flow *flow, int family, int place,
 	memcpy((char *)(flow + 1) + place * size, addr, size);
 }
 
-/* A name for a record, in the first free entry of its first bucket. */
+/* A name for a record, in the first free entry of its two buckets. */
 static inline int state_name(struct tables *t, int family, uint32_t number, uint32_t name,
 			     const struct end *src, const struct end *dst)
 {
@@ -70,9 +70,12 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 	__u64 *entry = (__u64 *)(family == NP_IPV4 ? t->flow_index4 : t->flow_index6);
 	struct np_hash h = np_hash_tuple(t->hash_key, family, &src->addr, &dst->addr, ports,
 					 flow->protocol, space);
-	uint32_t at = (h.bucket & (t->size[TABLE_flow_index4] - 1)) * STATE_BUCKET;
+	uint32_t bucket[2] = {h.bucket, np_hash_other_bucket(h.bucket, h.tag)};
 
-	for (int i = 0; i < STATE_BUCKET; i++, at++) {
+	for (int i = 0; i < 2 * STATE_BUCKET; i++) {
+		uint32_t mask = t->size[TABLE_flow_index4] - 1;
+		uint32_t at = (bucket[i / STATE_BUCKET] & mask) * STATE_BUCKET + i % STATE_BUCKET;
+
 		if (entry[at])
 			continue;
 		entry[at] = (uint64_t)h.tag << 32 | name << NP_FLOW_NAME_SHIFT | number;
@@ -182,6 +185,7 @@ static inline void state_iface(struct tables *t, uint32_t ifindex, bool stats)
 		.flags = NP_IFACE_XDP_NATIVE | (stats ? NP_IFACE_STATS : 0),
 		.l2_len = ETH_HLEN,
 		.mtu = 1500,
+		.mac = FRAME_MAC,
 	};
 }
 

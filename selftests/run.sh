@@ -40,6 +40,7 @@ programs() {
 	local program
 	for program in "$NEARPATH_BUILD"/selftests/unit/**/test_* \
 		"$NEARPATH_BUILD/selftests/packet/run" "$SELFTESTS/stack.py" "$SELFTESTS/decisions.sh" \
+		"$SELFTESTS/bench.sh" \
 		"$SELFTESTS"/net/*.sh; do
 		[[ -f $program && -x $program ]] && echo "$program"
 	done
