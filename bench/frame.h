@@ -63,10 +63,14 @@ static inline void frame_l3(struct frame *f, int protocol, const struct end *src
 }
 
 /*
- * Every frame is for this address. It is the next hop's as well as the interface's own: BPF test runs
- * go on with the frame that the turn before left, and XDP takes only what is for its interface.
+ * Every frame is for this address. It is the next hop's as well as the interface's own: BPF test
+ * runs go on with the frame that the turn before left, and XDP takes only what is for its
+ * interface.
  */
-#define FRAME_MAC {2, 0, 0, 0, 0, 2} /* NETNS_MAC_GATEWAY */
+#define FRAME_MAC                                                                                  \
+	{                                                                                          \
+		2, 0, 0, 0, 0, 2                                                                   \
+	} /* NETNS_MAC_GATEWAY */
 
 /* flags: byte 13 of the TCP header. */
 static inline void frame_make(struct frame *f, int family, int protocol, uint8_t flags,
