@@ -264,8 +264,7 @@ void daemon_end_udp(struct daemon *d, bool whole)
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
 
-/* Only one daemon may use a directory; the lock goes with the process. */
-static int lock(const char *path, int flags, const char *option, int *fd)
+int daemon_lock(const char *path, int flags, const char *option, int *fd)
 {
 	int rc;
 
@@ -279,7 +278,7 @@ static int lock(const char *path, int flags, const char *option, int *fd)
 	return rc;
 }
 
-static int lock_state(struct daemon *d)
+int daemon_lock_state(struct daemon *d)
 {
 	_cleanup_free_ char *path = NULL;
 	int rc = journal_open(d->options.state_dir, &d->journal);
@@ -290,7 +289,7 @@ static int lock_state(struct daemon *d)
 	}
 	if (asprintf(&path, "%s/lock", d->options.state_dir) < 0)
 		return -ENOMEM;
-	return lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
+	return daemon_lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
 }
 
 static int open_tables(struct daemon *d)
@@ -316,7 +315,7 @@ static int open_tables(struct daemon *d)
 			   o->bpffs, strerror(-rc));
 		return rc;
 	}
-	rc = lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
+	rc = daemon_lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
 	if (rc)
 		return rc;
 	rc = tables_open(&options, &d->tables, &why);
@@ -458,7 +457,7 @@ static int start_parts(struct daemon *d)
 	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
-	rc = lock_state(d);
+	rc = daemon_lock_state(d);
 	rc = rc ?: open_tables(d);
 	if (rc)
 		return rc;
@@ -546,60 +545,4 @@ void daemon_free(struct daemon **daemon)
 	free(d->links);
 	free(d->switches);
 	free(d);
-}
-
-static int remove_state(const struct options *o)
-{
-	static const char *const files[] = {"objects.journal", "objects.journal.new", "ifaces.json",
-					    "ifaces.json.new", "lock"};
-	_cleanup_free_ char *path = NULL;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		util_free(&path);
-		if (asprintf(&path, "%s/%s", o->state_dir, files[i]) < 0)
-			return -ENOMEM;
-		if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
-			return -errno;
-	}
-	if (rmdir(o->state_dir) && errno != ENOENT && errno != ENOTEMPTY)
-		return -errno;
-	return 0;
-}
-
-static int cleanup_step(const char *what, int rc)
-{
-	if (rc)
-		daemon_log("cannot remove %s: %s", what, strerror(-rc));
-	return rc;
-}
-
-int daemon_cleanup(const struct options *options)
-{
-	struct daemon d = {.options = *options, .lock_fd = -1};
-	_cleanup_free_ char *links = NULL;
-	int rc = lock_state(&d);
-
-	if (rc) {
-		journal_close(&d.journal);
-		return rc;
-	}
-	if (asprintf(&links, "%s/links", options->bpffs) < 0)
-		return -ENOMEM;
-	if (access(options->bpffs, F_OK))
-		daemon_log("there is nothing at \"%s\"; was another --bpffs used?", options->bpffs);
-	else
-		rc = lock(options->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d.tables_fd);
-	if (rc)
-		goto out;
-	util_close(&d.tables_fd); /* or it could not be unmounted */
-	rc = cleanup_step("attached programs", detach_all(links));
-	rc = cleanup_step("pinned tables", tables_unpin(options->bpffs)) ?: rc;
-	rc = cleanup_step("the bpffs directory", bpffs_remove(options->bpffs)) ?: rc;
-	rc = cleanup_step("the state", remove_state(options)) ?: rc;
-out:
-	journal_close(&d.journal);
-	util_close(&d.lock_fd);
-	util_close(&d.tables_fd);
-	return rc;
 }

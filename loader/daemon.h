@@ -63,6 +63,15 @@ int daemon_start(const struct options *options, struct daemon **daemon);
 int daemon_run(struct daemon *d);
 void daemon_free(struct daemon **daemon);
 
+/*
+ * Only one daemon may use a directory; the lock goes with the process. flags: of open(2); option:
+ * the one that names the directory. 0 and fd, or -errno, told on stderr.
+ */
+int daemon_lock(const char *path, int flags, const char *option, int *fd);
+
+/* The same for --state-dir, with its journal opened. */
+int daemon_lock_state(struct daemon *d);
+
 /* --cleanup: what it removed or could not is told on stderr. */
 int daemon_cleanup(const struct options *options);
 
