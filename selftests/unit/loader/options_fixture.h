@@ -50,4 +50,35 @@ static inline void assert_refused(const char *const *words, const char *what, co
 	assert_memory_equal(&o, &untouched, sizeof(o));
 }
 
+/* Words to be refused, ended by NULL, and what the error must say. */
+struct refusal {
+	const char *words[4];
+	const char *option;
+	const char *way_out;
+};
+
+static inline void a_refusal_names_the_option_and_the_way_out(void **state)
+{
+	const struct refusal *r = *state;
+
+	assert_refused(r->words, r->option, r->way_out);
+}
+
+/* Each as a test named after its option. */
+static inline int run_refusals(const struct refusal *refusals, size_t n)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct CMUnitTest test[] = {{
+			.name = refusals[i].words[refusals[i].words[1] ? 1 : 0],
+			.test_func = a_refusal_names_the_option_and_the_way_out,
+			.initial_state = (void *)&refusals[i],
+		}};
+
+		failed += cmocka_run_group_tests_name("refusal", test, NULL, NULL);
+	}
+	return failed;
+}
+
 #endif

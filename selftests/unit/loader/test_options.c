@@ -199,11 +199,7 @@ static void of_each_family_the_first_cidr_counts(void **state)
 #define PORTS "1024-32767"
 
 /* What is refused, and what the error says besides the option: the way out. */
-static const struct refusal {
-	const char *words[3];
-	const char *option;
-	const char *way_out;
-} refusals[] = {
+static const struct refusal refusals[] = {
 	{{"--node-name="}, "--node-name", "1 to 253 characters"},
 	{{"--node-name=" LONG_NAME}, "--node-name", "1 to 253 characters"},
 	{{"--socket=run/np.sock"}, "--socket", "absolute path"},
@@ -263,13 +259,6 @@ static const struct refusal {
 	{{"--"}, "\"--\"", "nearpathd --help"},
 	{{""}, "\"\"", "nearpathd --help"},
 };
-
-static void a_refusal_names_the_option_and_the_way_out(void **state)
-{
-	const struct refusal *r = *state;
-
-	assert_refused(r->words, r->option, r->way_out);
-}
 
 static void an_error_is_cut_where_there_is_no_room(void **state)
 {
@@ -368,7 +357,6 @@ static void help_fits_100_columns(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest table[ARRAY_SIZE(refusals)];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_options_there_are_defaults),
 		cmocka_unit_test(texts_are_taken_as_they_are),
@@ -385,13 +373,7 @@ int main(void)
 	};
 	int failed;
 
-	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
-		table[i] = (struct CMUnitTest){
-			.name = refusals[i].words[refusals[i].words[1] ? 1 : 0],
-			.test_func = a_refusal_names_the_option_and_the_way_out,
-			.initial_state = (void *)&refusals[i],
-		};
-	failed = cmocka_run_group_tests_name("refusals", table, NULL, NULL);
+	failed = run_refusals(refusals, ARRAY_SIZE(refusals));
 	failed += cmocka_run_group_tests_name("options", tests, NULL, NULL);
 	return failed;
 }

@@ -279,11 +279,7 @@ static void underscores_are_dashes(void **state)
 	assert_false(options_knows("--node_nam", &wants));
 }
 
-static const struct refusal {
-	const char *words[4];
-	const char *option;
-	const char *way_out;
-} refusals[] = {
+static const struct refusal refusals[] = {
 	{{"--detect-local-mode=clustercidr"}, "--detect-local-mode", "NodeCIDR, BridgeInterface"},
 	{{"--detect-local-mode=BridgeInterface"}, "BridgeInterface", "--pod-bridge-interface too"},
 	{{"--detect-local-mode=BridgeInterface", "--pod-bridge-interface="},
@@ -331,16 +327,8 @@ static const struct refusal {
 	{{"--config=/none/there"}, "\"/none/there\"", "No such file"},
 };
 
-static void a_refusal_names_the_option_and_the_way_out(void **state)
-{
-	const struct refusal *r = *state;
-
-	assert_refused(r->words, r->option, r->way_out);
-}
-
 int main(void)
 {
-	static struct CMUnitTest table[ARRAY_SIZE(refusals)];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kube_proxys_defaults_hold),
 		cmocka_unit_test(pods_are_told_apart_as_the_mode_says),
@@ -360,13 +348,7 @@ int main(void)
 	};
 	int failed;
 
-	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
-		table[i] = (struct CMUnitTest){
-			.name = refusals[i].words[refusals[i].words[1] ? 1 : 0],
-			.test_func = a_refusal_names_the_option_and_the_way_out,
-			.initial_state = (void *)&refusals[i],
-		};
-	failed = cmocka_run_group_tests_name("refusals", table, NULL, NULL);
+	failed = run_refusals(refusals, ARRAY_SIZE(refusals));
 	failed += cmocka_run_group_tests_name("options of kube-proxy", tests, NULL, NULL);
 	return failed;
 }
