@@ -51,7 +51,7 @@ static inline void assert_refused(const char *const *words, const char *what, co
 }
 
 /* Words to be refused, ended by NULL, and what the error must say. */
-struct refusal {
+struct option_refusal {
 	const char *words[4];
 	const char *option;
 	const char *way_out;
@@ -59,13 +59,13 @@ struct refusal {
 
 static inline void a_refusal_names_the_option_and_the_way_out(void **state)
 {
-	const struct refusal *r = *state;
+	const struct option_refusal *r = *state;
 
 	assert_refused(r->words, r->option, r->way_out);
 }
 
 /* Each as a test named after its option. */
-static inline int run_refusals(const struct refusal *refusals, size_t n)
+static inline int run_refusals(const struct option_refusal *refusals, size_t n)
 {
 	int failed = 0;
 

@@ -199,7 +199,7 @@ static void of_each_family_the_first_cidr_counts(void **state)
 #define PORTS "1024-32767"
 
 /* What is refused, and what the error says besides the option: the way out. */
-static const struct refusal refusals[] = {
+static const struct option_refusal refusals[] = {
 	{{"--node-name="}, "--node-name", "1 to 253 characters"},
 	{{"--node-name=" LONG_NAME}, "--node-name", "1 to 253 characters"},
 	{{"--socket=run/np.sock"}, "--socket", "absolute path"},

@@ -279,7 +279,7 @@ static void underscores_are_dashes(void **state)
 	assert_false(options_knows("--node_nam", &wants));
 }
 
-static const struct refusal refusals[] = {
+static const struct option_refusal refusals[] = {
 	{{"--detect-local-mode=clustercidr"}, "--detect-local-mode", "NodeCIDR, BridgeInterface"},
 	{{"--detect-local-mode=BridgeInterface"}, "BridgeInterface", "--pod-bridge-interface too"},
 	{{"--detect-local-mode=BridgeInterface", "--pod-bridge-interface="},
