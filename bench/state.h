@@ -93,7 +93,7 @@ static inline int state_flow(struct tables *t, int family, int protocol, uint32_
 
 	memset(flow, 0, family == NP_IPV4 ? sizeof(struct np_flow4) : sizeof(struct np_flow6));
 	flow->protocol = protocol;
-	flow->state = protocol == IPPROTO_TCP ? NP_FLOW_TCP_OPEN : NP_FLOW_UDP_OPEN;
+	flow->state = protocol == IPPROTO_TCP ? NP_FLOW_TCP_ESTABLISHED : NP_FLOW_UDP_STREAM;
 	flow->flags = flags;
 	flow->seen = flow->born = now;
 	for (int place = 0; place < NP_PLACES; place++) {

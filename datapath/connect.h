@@ -84,51 +84,129 @@ static __always_inline bool port_has_connection(np_ctx *ctx, const struct flow_r
 }
 
 /*
+ * Does a socket of the client itself talk to the backend from this port? The only way to tell where
+ * conntrack does not run, for clients whose network namespace is known: pods of this node.
+ */
+static __always_inline bool port_has_client_socket(np_ctx *ctx, const struct flow_request *r,
+						   __be16 port, int family)
+{
+	struct bpf_sock_tuple t = {};
+	__u32 size;
+	struct bpf_sock *sk;
+	bool talks;
+
+	if (!r->netns || r->tuple.protocol != IPPROTO_TCP)
+		return false;
+	size = sock_tuple(&t, &r->backend, &r->tuple.src, r->backend_port, port, family);
+	sk = bpf_skc_lookup_tcp(ctx, &t, size, r->netns - 1, 0);
+	if (!sk)
+		return false;
+	talks = sk->state != BPF_TCP_LISTEN;
+	bpf_sk_release(sk);
+	return talks;
+}
+
+static __always_inline bool is_foreign(np_ctx *ctx, const struct flow_request *r, __be16 port,
+				       int family)
+{
+	return (r->flags & NP_FLOW_TRANSLATED ? port_has_socket(ctx, r, port, family)
+					      : port_has_client_socket(ctx, r, port, family)) ||
+	       (np.conntrack && port_has_connection(ctx, r, port, family));
+}
+
+/*
  * Is the source port taken by someone who has no flow here? Translated: by a socket of this host
- * that talks to the backend from the same address. Any: by a connection of the client to the
- * backend itself that the kernel carries. A BPF global function: it is called in a loop.
+ * that talks to the backend from the same address. Else: by one of the client. Any: by a connection
+ * of the client to the backend itself that the kernel carries. A BPF global function: it is called
+ * in a loop.
  */
 __noinline int port_is_foreign(np_ctx *ctx, struct flow_request *r, __u32 port, __u32 family)
 {
 	if (!r)
 		return false;
-	if (family == NP_IPV4)
-		return (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, NP_IPV4)) ||
-		       (np.conntrack && port_has_connection(ctx, r, port, NP_IPV4));
-	return (r->flags & NP_FLOW_TRANSLATED && port_has_socket(ctx, r, port, NP_IPV6)) ||
-	       (np.conntrack && port_has_connection(ctx, r, port, NP_IPV6));
+	return family == NP_IPV4 ? is_foreign(ctx, r, port, NP_IPV4)
+				 : is_foreign(ctx, r, port, NP_IPV6);
 }
 
-/* A port for try number i; the client's own first, where it may stay. */
-static __always_inline __be16 port_candidate(const struct flow_request *r, __u32 random, __u32 i)
+/*
+ * A port for try number i. The client's own first, where it may stay. For translation all ports
+ * take turns at each backend, beginning with the one that was not used for longest; neighbours in
+ * turn are not neighbours in number, so that they are no more guessable than need be.
+ */
+static __always_inline __be16 port_candidate(const struct flow_request *r, __u32 turn, __u32 i)
 {
 	if (!i && !r->move_port && !(r->flags & NP_FLOW_TRANSLATED))
 		return SPORT(r->tuple.ports);
-	/* An odd step modulo the count visits other ports each time. */
-	random = (__u32)((__u64)random * np.snat_port_count >> 32);
-	return bpf_htons(np.snat_port_first + (random + i * 7919) % np.snat_port_count);
+	turn = ((turn + i) * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
+	return bpf_htons(np.snat_port_first + turn);
 }
 
-/* Find a source port under which the backend's side can name the flow. */
-static __always_inline int connect_port(np_ctx *ctx, struct np_flow *flow, __u32 number,
-					struct flow_request *r, int family)
+/* The client is to be known by the n-th of the other addresses; false: there is none. */
+static __always_inline bool next_source(struct flow_request *r, struct np_flow *flow, __u32 n,
+					int family)
 {
-	__u32 random = bpf_get_prandom_u32();
+	__u32 number = r->backend_number;
+	struct np_backend *backend = bpf_map_lookup_elem(&backends, &number);
+	struct np_source *source;
+
+	if (!backend || n >= backend->sources)
+		return false;
+	number = backend->source + n;
+	source = bpf_map_lookup_elem(&snat_sources, &number);
+	if (!source)
+		return false;
+	r->snat = source->addr;
+	addr_write(flow_addr(flow, NP_SNAT, family), &r->snat, family);
+	count(r->hook, NP_REASON_SOURCE_MOVED);
+	return true;
+}
+
+static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_request *r, int family)
+{
+	__u32 key = r->backend_number, turn = bpf_get_prandom_u32();
+	struct np_ports *ports = NULL;
+	struct np_flow *flow = flow_record(number, family);
 	int i;
 
-	for (i = 0; i < FLOW_PORT_TRIES; i++) {
-		__be16 port = port_candidate(r, random, i);
+	if (!flow)
+		return -EINVAL;
+	if (r->flags & NP_FLOW_TRANSLATED)
+		ports = bpf_map_lookup_elem(&snat_ports, &key);
+	if (ports)
+		turn = ports->next;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FLOW_PORT_TRIES * (1 + NP_SOURCES_EACH); i++) {
+		__be16 port = port_candidate(r, turn, i);
+		__u32 urgency = i % FLOW_PORT_TRIES * (NAME_URGENCY_MASK + 1) / FLOW_PORT_TRIES;
 
-		if (port_is_foreign(ctx, r, port, family))
-			continue;
-		if (!flow_name_backend_side(flow, number, r, port, family)) {
-			if (port != SPORT(r->tuple.ports) && !(r->flags & NP_FLOW_TRANSLATED))
+		if (i && !(i % FLOW_PORT_TRIES) &&
+		    !next_source(r, flow, i / FLOW_PORT_TRIES - 1, family))
+			break;
+		if (!flow_name_backend_side(flow, number, r, port, urgency, family) &&
+		    !port_is_foreign(ctx, r, port, family)) {
+			if (ports)
+				ports->next = turn + i + 1;
+			else if (port != SPORT(r->tuple.ports))
 				count(r->hook, NP_REASON_PORT_MOVED);
 			return 0;
 		}
 		flow_unname(number, family);
 	}
+	if (ports)
+		__sync_fetch_and_add(&ports->refused, 1);
 	return -EADDRINUSE;
+}
+
+/*
+ * Find a source port under which the backend's side can name the flow. A BPF global function for
+ * its loop.
+ */
+__noinline int flow_port(np_ctx *ctx, __u32 number, struct flow_request *r, __u32 family)
+{
+	if (!r)
+		return -EINVAL;
+	return family == NP_IPV4 ? find_port(ctx, number, r, NP_IPV4)
+				 : find_port(ctx, number, r, NP_IPV6);
 }
 
 /* Make the flow: record, names, publication. FORWARD comes last: with it, packets find it. */
@@ -149,7 +227,7 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 	if (!flow)
 		return CONNECT_DROP;
 	flow_fill(flow, r, family);
-	rc = connect_port(ctx, flow, number, r, family);
+	rc = flow_port(ctx, number, r, family);
 	if (rc) {
 		flow_release(flow, number, family);
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_PORT);
@@ -229,6 +307,7 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	r->service = d.service;
 	r->backend = backend->addr;
 	r->backend_port = backend->port;
+	r->netns = iface->netns;
 	if (!(backend->flags & NP_BACKEND_LOCAL))
 		r->flags |= NP_FLOW_REMOTE;
 	if (connect_source(r, backend, d.snat))
@@ -240,25 +319,25 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 }
 
 /*
- * A SYN to a pod itself, from a client port that also has a flow through a service to that pod:
- * the answers of both would look the same. A closed flow is ended; beside a live one the direct
- * connection becomes a flow of its own, with another source port.
+ * A SYN or datagram to a pod itself, from a client port that also has a flow through a service to
+ * that pod: the answers of both would look the same. A flow that is over is ended; beside a live
+ * one the direct connection becomes a flow of its own, with another source port: true, and the rest
+ * of r is set.
  */
-static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 family)
+static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
 	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow =
 		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
-	int rc;
 
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
-		return CONNECT_PASS;
+		return false;
 	seq = *(volatile __u32 *)&flow->seq;
-	if (flow->state == NP_FLOW_CLOSED || flow_expired(flow, now32())) {
+	if (flow_is_over(flow) || flow_expired(flow, now32())) {
 		flow_end(number, seq, family);
-		return CONNECT_PASS;
+		return false;
 	}
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
@@ -267,8 +346,7 @@ static __noinline int connect_direct(np_ctx *ctx, struct flow_request *r, __u32 
 	r->flags = flow->flags & NP_FLOW_REMOTE;
 	r->snat = r->tuple.src;
 	r->move_port = true;
-	rc = flow_create(ctx, r, family);
-	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
+	return true;
 }
 
 /*
@@ -283,9 +361,10 @@ __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *ifa
 	if (!r || !iface)
 		return CONNECT_PASS;
 	rc = connect_service(ctx, r, iface, family);
-	if (rc == CONNECT_PASS && r->tuple.protocol == IPPROTO_TCP)
-		rc = connect_direct(ctx, r, family);
-	return rc;
+	if (rc != CONNECT_PASS || !connect_is_shadowed(r, family))
+		return rc;
+	rc = flow_create(ctx, r, family);
+	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
 }
 
 #endif

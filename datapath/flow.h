@@ -228,7 +228,7 @@ static __always_inline __u32 flow_age(const struct np_flow *flow, __u32 now)
 
 static __always_inline bool flow_expired(const struct np_flow *flow, __u32 now)
 {
-	return flow_age(flow, now) > np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
+	return flow_age(flow, now) > np.flow_timeout[flow->state & (NP_FLOW_STATES_ROOM - 1)];
 }
 
 /* The tuple after the rewrite this name calls for; both rewrites at once if all is set (XDP). */
@@ -257,48 +257,122 @@ static __always_inline struct tuple flow_translate(struct np_flow *f, __u32 name
 	return to;
 }
 
-/*
- * RST and FIN, seen where the packet is. A reset may be forged and refused by its receiver: if
- * both sides go on talking, the flow is open again.
- */
-static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client, __u8 flags)
+/* Is it over, so that its tuple and its record may be used again? */
+static __always_inline bool flow_is_over(const struct np_flow *f)
 {
-	__u16 fin = from_client ? NP_FLOW_FIN_CLIENT : NP_FLOW_FIN_BACKEND;
-	__u16 alive = from_client ? NP_FLOW_ALIVE_CLIENT : NP_FLOW_ALIVE_BACKEND;
-	__u16 both;
+	__u8 state = f->state;
 
-	if (flags & TCP_RST) {
-		f->flags &= ~(NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND);
-		f->state = NP_FLOW_CLOSED;
-		return;
+	return (state >= NP_FLOW_TCP_LAST_ACK && state <= NP_FLOW_TCP_CLOSE) ||
+	       state == NP_FLOW_SCTP_CLOSED;
+}
+
+static __always_inline bool flow_has_all(const struct np_flow *f, __u16 flags)
+{
+	return (f->flags & flags) == flags;
+}
+
+#define FLOW_FINS   (NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND)
+#define FLOW_ALIVES (NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND)
+
+/*
+ * The handshake. It is over when the client acknowledges what only the backend's SYN-ACK told it:
+ * whoever sends SYN and ACK from an address that is not his does not get as far. SYN-ACK with data
+ * (RFC 7413) may be acknowledged as well, hence the window.
+ */
+#define HANDSHAKE_WINDOW 0x10000U
+
+static __always_inline void flow_track_handshake(struct np_flow *f, bool from_client,
+						 const struct packet *p, __u32 now)
+{
+	const struct tcphdr *tcp = p->l4;
+	__u8 syn_ack = p->tcp_flags & (TCP_SYN | TCP_ACK);
+
+	if (!from_client && syn_ack == (TCP_SYN | TCP_ACK)) {
+		f->born = bpf_ntohl(tcp->seq) + 1;
+		f->state = NP_FLOW_TCP_SYN_RECV;
+	} else if (from_client && f->state == NP_FLOW_TCP_SYN_RECV && syn_ack == TCP_ACK &&
+		   bpf_ntohl(tcp->ack_seq) - f->born < HANDSHAKE_WINDOW) {
+		f->born = now;
+		f->state = NP_FLOW_TCP_ESTABLISHED;
 	}
-	if (flags & TCP_FIN) {
-		f->flags |= fin;
-		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
-		if ((f->flags & both) == both)
-			f->state = NP_FLOW_CLOSED;
-		else if (f->state != NP_FLOW_CLOSED) /* a FIN that crossed a RST */
-			f->state = NP_FLOW_TCP_HALF_CLOSED;
+}
+
+static __always_inline void flow_track_fin(struct np_flow *f, bool from_client)
+{
+	f->flags |= from_client ? NP_FLOW_FIN_CLIENT : NP_FLOW_FIN_BACKEND;
+	if (f->state == NP_FLOW_TCP_CLOSE) /* a FIN that crossed a RST */
+		return;
+	if (!flow_has_all(f, FLOW_FINS)) {
+		if (f->state != NP_FLOW_TCP_CLOSE_WAIT)
+			f->state = NP_FLOW_TCP_FIN_WAIT;
+	} else if (f->state != NP_FLOW_TCP_TIME_WAIT) {
+		f->state = NP_FLOW_TCP_LAST_ACK;
+	}
+}
+
+/* Neither RST nor FIN, when one of them was seen. */
+static __always_inline void flow_track_closing(struct np_flow *f, bool from_client, __u8 flags)
+{
+	if (f->state == NP_FLOW_TCP_FIN_WAIT) {
+		/* Acknowledged, if it comes from the other side. */
+		if (f->flags & (from_client ? NP_FLOW_FIN_BACKEND : NP_FLOW_FIN_CLIENT))
+			f->state = NP_FLOW_TCP_CLOSE_WAIT;
+	} else if (f->state == NP_FLOW_TCP_LAST_ACK) {
+		f->state = NP_FLOW_TCP_TIME_WAIT;
+	} else if (f->state == NP_FLOW_TCP_CLOSE && !(flags & TCP_SYN) &&
+		   !flow_has_all(f, FLOW_FINS)) {
+		/*
+		 * A reset may be forged and refused by its receiver: if both sides go on talking,
+		 * the flow is open again.
+		 */
+		f->flags |= from_client ? NP_FLOW_ALIVE_CLIENT : NP_FLOW_ALIVE_BACKEND;
+		if (flow_has_all(f, FLOW_ALIVES))
+			f->state = NP_FLOW_TCP_ESTABLISHED;
+	}
+}
+
+/* TCP, of which RST and FIN are seen where the packet is; conntrack's tcp_conntracks[]. */
+static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client,
+					   const struct packet *p, __u32 now)
+{
+	if (p->tcp_flags & TCP_RST) {
+		f->flags &= ~FLOW_ALIVES;
+		f->state = NP_FLOW_TCP_CLOSE;
 		return;
 	}
 	/* The port of a connection that one side never closed is used again. */
-	if (!from_client && (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
-	    f->state == NP_FLOW_TCP_HALF_CLOSED) {
-		f->flags &= ~(NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND);
-		f->state = NP_FLOW_TCP_OPEN;
+	if (!from_client && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	    (f->state == NP_FLOW_TCP_FIN_WAIT || f->state == NP_FLOW_TCP_CLOSE_WAIT)) {
+		f->flags &= ~FLOW_FINS;
+		f->state = NP_FLOW_TCP_SYN_SENT;
+	}
+	if (f->state <= NP_FLOW_TCP_SYN_RECV)
+		flow_track_handshake(f, from_client, p, now);
+	if (f->state <= NP_FLOW_TCP_SYN_RECV) /* a FIN does not make it live */
 		return;
-	}
-	if (f->state == NP_FLOW_TCP_NEW && !from_client) {
-		f->state = NP_FLOW_TCP_OPEN;
-	} else if (f->state == NP_FLOW_CLOSED && !(flags & TCP_SYN)) {
-		both = NP_FLOW_FIN_CLIENT | NP_FLOW_FIN_BACKEND;
-		if ((f->flags & both) == both)
-			return;
-		f->flags |= alive;
-		both = NP_FLOW_ALIVE_CLIENT | NP_FLOW_ALIVE_BACKEND;
-		if ((f->flags & both) == both)
-			f->state = NP_FLOW_TCP_OPEN;
-	}
+	if (p->tcp_flags & TCP_FIN)
+		flow_track_fin(f, from_client);
+	else
+		flow_track_closing(f, from_client, p->tcp_flags);
+}
+
+/* SCTP's COOKIE ACK follows a COOKIE ECHO that only a client can send that answers (RFC 9260, 5.1).
+ */
+static __always_inline void flow_track_sctp(struct np_flow *f, bool from_client, __u8 flags)
+{
+	if (flags & TCP_RST) /* ABORT or SHUTDOWN COMPLETE */
+		f->state = NP_FLOW_SCTP_CLOSED;
+	else if (f->state == NP_FLOW_SCTP_NEW && !from_client && !(flags & TCP_SYN))
+		f->state = NP_FLOW_SCTP_ESTABLISHED;
+}
+
+static __always_inline void flow_track_udp(struct np_flow *f, bool from_client, __u32 now)
+{
+	if (f->state == NP_FLOW_UDP && !from_client)
+		f->state = NP_FLOW_UDP_REPLIED;
+	else if (f->state == NP_FLOW_UDP_REPLIED &&
+		 now - f->born >= NP_UDP_STREAM_SECONDS * np.hertz)
+		f->state = NP_FLOW_UDP_STREAM;
 }
 
 /* Write into the record what a packet of it tells. Stores only what changes. */
@@ -310,12 +384,12 @@ static __always_inline void flow_track(struct np_flow *f, __u32 name, const stru
 	if (f->seen != now)
 		f->seen = now;
 	if (p->tuple.protocol == IPPROTO_TCP) {
-		if (p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_OPEN)
-			flow_track_tcp(f, from_client, p->tcp_flags);
-	} else if (p->tcp_flags & TCP_RST) { /* SCTP's ABORT or SHUTDOWN COMPLETE */
-		f->state = NP_FLOW_CLOSED;
-	} else if (f->state == NP_FLOW_UDP_NEW && !from_client) {
-		f->state = p->tuple.protocol == IPPROTO_UDP ? NP_FLOW_UDP_OPEN : NP_FLOW_SCTP_OPEN;
+		if (p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED)
+			flow_track_tcp(f, from_client, p, now);
+	} else if (p->tuple.protocol == IPPROTO_SCTP) {
+		flow_track_sctp(f, from_client, p->tcp_flags);
+	} else if (f->state != NP_FLOW_UDP_STREAM) {
+		flow_track_udp(f, from_client, now);
 	}
 }
 
@@ -339,7 +413,7 @@ static __always_inline bool flow_superseded(struct np_flow *f, __u32 name, __u32
 	if (protocol == IPPROTO_UDP)
 		return (name == NP_NAME_FORWARD && f->flags & NP_FLOW_DEPARTED) ||
 		       flow_expired(f, now);
-	return f->state == NP_FLOW_CLOSED || flow_expired(f, now) || !flow_backend_used(f, family);
+	return flow_is_over(f) || flow_expired(f, now) || !flow_backend_used(f, family);
 }
 
 #endif

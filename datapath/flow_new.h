@@ -16,12 +16,49 @@
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
 #define FLOW_PROBES	 32
-#define FLOW_PORT_TRIES	 16
+#define FLOW_PORT_TRIES	 48 /* at each address */
 #define FLOW_CLAIM_TRIES 4
 #define FLOW_NAME_TRIES	 3
 
 /* From this many entries on, a bucket leaves new ones to the other if that has fewer. */
 #define BUCKET_CROWDED 5
+
+/* A name to be given, and how urgently: 2 bits of enum np_name, and above them how many halvings.
+ */
+#define NAME_MASK	   (NP_NAMES - 1)
+#define NAME_URGENCY_SHIFT 2
+#define NAME_URGENCY_MASK  0xF
+#define NAME_URGENCY_FIRST 4 /* halvings where nothing was tried in vain yet */
+
+/*
+ * How much a record is worth keeping, by its state: free, over, never answered by whoever opened
+ * it, UDP. RANK_LIVE is never taken for a new flow.
+ */
+#define RANK_UNANSWERED 2
+#define RANK_LIVE	5
+
+const volatile __u8 np_flow_rank[NP_FLOW_STATES_ROOM] = {
+	[NP_FLOW_FREE] = 0,
+	[NP_FLOW_TCP_LAST_ACK] = 1,
+	[NP_FLOW_TCP_TIME_WAIT] = 1,
+	[NP_FLOW_TCP_CLOSE] = 1,
+	[NP_FLOW_SCTP_CLOSED] = 1,
+	[NP_FLOW_TCP_SYN_SENT] = RANK_UNANSWERED,
+	[NP_FLOW_TCP_SYN_RECV] = RANK_UNANSWERED,
+	[NP_FLOW_UDP] = RANK_UNANSWERED,
+	[NP_FLOW_SCTP_NEW] = RANK_UNANSWERED,
+	[NP_FLOW_UDP_REPLIED] = 3,
+	[NP_FLOW_UDP_STREAM] = 4,
+	[NP_FLOW_TCP_ESTABLISHED] = RANK_LIVE,
+	[NP_FLOW_TCP_FIN_WAIT] = RANK_LIVE,
+	[NP_FLOW_TCP_CLOSE_WAIT] = RANK_LIVE,
+	[NP_FLOW_SCTP_ESTABLISHED] = RANK_LIVE,
+};
+
+static __always_inline __u8 flow_rank(const struct np_flow *flow)
+{
+	return np_flow_rank[flow->state & (NP_FLOW_STATES_ROOM - 1)];
+}
 
 /* What a new flow is to be. */
 struct flow_request {
@@ -32,6 +69,7 @@ struct flow_request {
 	__u32 service;
 	__be16 backend_port;
 	__u16 flags;	/* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
+	__u16 netns;	/* np_iface.netns of where it came in */
 	bool move_port; /* do not keep the client's port */
 	__u8 hook;
 };
@@ -124,21 +162,25 @@ static __always_inline bool name_is_stale(__u64 entry, __u32 at, int family)
 }
 
 /*
- * May a new flow have this name of an old one? If the old one is over; and the names with a chosen
- * port also if it was not answered for a while, or a SYN flood at one backend would hold all ports.
+ * May a new flow have this name of an old one? If the old one is over. The names with a chosen port
+ * also if nobody has answered it, or a flood at one backend would hold all ports: the more ports
+ * were tried in vain (urgency), the less time it has had for that.
  */
-static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 name, __u32 now)
+static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 name, __u32 urgency,
+					   __u32 now)
 {
-	__u32 timeout = np.flow_timeout[flow->state & (NP_FLOW_STATES - 1)];
+	__u32 timeout = np.flow_timeout[flow->state & (NP_FLOW_STATES_ROOM - 1)];
+	__u32 age = flow_age(flow, now);
 
-	if (flow->state == NP_FLOW_CLOSED || flow_age(flow, now) > timeout)
+	if (flow_is_over(flow) || age > timeout)
 		return true;
-	return name != NP_NAME_FORWARD && flow->state == NP_FLOW_TCP_NEW &&
-	       flow_age(flow, now) > timeout / 16;
+	return name != NP_NAME_FORWARD && flow_rank(flow) <= RANK_UNANSWERED &&
+	       age > timeout >> (NAME_URGENCY_FIRST + urgency);
 }
 
-static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, int family)
+static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, int family)
 {
+	__u32 name = how & NAME_MASK;
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow = flow_record(number, family);
 
@@ -147,16 +189,16 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 name, 
 	seq = *(volatile __u32 *)&flow->seq;
 	if (seq & 1)
 		return -EBUSY;
-	if (!flow_gives_way(flow, name, now32()))
+	if (!flow_gives_way(flow, name, how >> NAME_URGENCY_SHIFT & NAME_URGENCY_MASK, now32()))
 		return -EEXIST;
 	return end_flow(number, seq, family);
 }
 
 /* Is the name taken by another flow? One that is over is ended and does not count. */
-__noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 name, __u32 family)
+__noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 how, __u32 family)
 {
-	return family == NP_IPV4 ? name_taken(t, entry, name, NP_IPV4)
-				 : name_taken(t, entry, name, NP_IPV6);
+	return family == NP_IPV4 ? name_taken(t, entry, how, NP_IPV4)
+				 : name_taken(t, entry, how, NP_IPV6);
 }
 
 /* Position plus one of the i-th candidate place of a hash, and the entry there. */
@@ -191,8 +233,9 @@ static __always_inline __u32 stale_place(const struct np_hash *h, __u64 *old, in
 	return 0;
 }
 
-static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number, int family)
+static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number, int family)
 {
+	__u32 name = how & NAME_MASK;
 	struct np_flow *flow = flow_record(number, family);
 	struct np_bucket *bucket;
 	__u64 entry = 0, old = 0;
@@ -200,7 +243,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 	struct np_hash h;
 	int i, rc;
 
-	if (!t || !flow || name >= NP_NAMES)
+	if (!t || !flow)
 		return -EINVAL;
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  name_space(name));
@@ -213,7 +256,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 			free_at[i / NP_BUCKET & 1] = at;
 		if (entry >> 32 != h.tag)
 			continue;
-		rc = flow_name_taken(t, entry, name, family);
+		rc = flow_name_taken(t, entry, how, family);
 		if (rc)
 			return rc;
 	}
@@ -230,45 +273,29 @@ static __always_inline int name_insert(struct tuple *t, __u32 name, __u32 number
 	bucket = flow_bucket((place - 1) / NP_BUCKET, family);
 	if (!bucket)
 		return -EINVAL;
-	flow->index[name & (NP_NAMES - 1)] = place;
+	flow->index[name] = place;
 	entry = (__u64)h.tag << 32 | name_entry(name, number);
 	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_BUCKET], old, entry) == old)
 		return 0;
-	flow->index[name & (NP_NAMES - 1)] = 0;
+	flow->index[name] = 0;
 	return -EBUSY;
 }
 
 /*
- * Give a claimed record a name. -EEXIST: a live flow has it; -EBUSY: another CPU is at it;
- * -ENOSPC: both buckets are full.
+ * Give a claimed record a name: how is an enum np_name and above it the urgency, see
+ * flow_gives_way(). -EEXIST: a live flow has it; -EBUSY: another CPU is at it; -ENOSPC: both
+ * buckets are full.
  */
-__noinline int flow_name_insert(struct tuple *t, __u32 name, __u32 number, __u32 family)
+__noinline int flow_name_insert(struct tuple *t, __u32 how, __u32 number, __u32 family)
 {
-	return family == NP_IPV4 ? name_insert(t, name, number, NP_IPV4)
-				 : name_insert(t, name, number, NP_IPV6);
+	return family == NP_IPV4 ? name_insert(t, how, number, NP_IPV4)
+				 : name_insert(t, how, number, NP_IPV6);
 }
-
-/*
- * How much a record is worth keeping, by its state: free, closed, never answered, idle UDP.
- * RANK_LIVE is never taken for a new flow.
- */
-#define RANK_LIVE 4
-
-const volatile __u8 np_flow_rank[NP_FLOW_STATES] = {
-	[NP_FLOW_FREE] = 0,
-	[NP_FLOW_CLOSED] = 1,
-	[NP_FLOW_TCP_NEW] = 2,
-	[NP_FLOW_UDP_NEW] = 2,
-	[NP_FLOW_UDP_OPEN] = 3,
-	[NP_FLOW_TCP_OPEN] = RANK_LIVE,
-	[NP_FLOW_TCP_HALF_CLOSED] = RANK_LIVE,
-	[NP_FLOW_SCTP_OPEN] = RANK_LIVE,
-};
 
 /* Rank in the upper half; below it, the longer idle the smaller. */
 static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 {
-	__u64 rank = np_flow_rank[flow->state & (NP_FLOW_STATES - 1)];
+	__u64 rank = flow_rank(flow);
 
 	if (flow_expired(flow, now))
 		return 0;
@@ -339,7 +366,9 @@ static __always_inline void flow_fill(struct np_flow *flow, const struct flow_re
 				      int family)
 {
 	flow->protocol = r->tuple.protocol;
-	flow->state = r->tuple.protocol == IPPROTO_TCP ? NP_FLOW_TCP_NEW : NP_FLOW_UDP_NEW;
+	flow->state = r->tuple.protocol == IPPROTO_TCP	 ? NP_FLOW_TCP_SYN_SENT
+		      : r->tuple.protocol == IPPROTO_UDP ? NP_FLOW_UDP
+							 : NP_FLOW_SCTP_NEW;
 	flow->flags = r->flags;
 	flow->service = r->service;
 	flow->backend = r->backend_number;
@@ -356,24 +385,25 @@ static __always_inline void flow_fill(struct np_flow *flow, const struct flow_re
 /* All names but FORWARD, with this source port: as the backend's side sees the flow. */
 static __always_inline int flow_name_backend_side(struct np_flow *flow, __u32 number,
 						  const struct flow_request *r, __be16 port,
-						  int family)
+						  __u32 urgency, int family)
 {
 	struct tuple t = {.protocol = r->tuple.protocol, .src = r->backend, .dst = r->tuple.src};
+	__u32 how = urgency << NAME_URGENCY_SHIFT;
 	int rc;
 
 	flow->port[NP_SNAT] = port;
 	t.ports = PORTS(r->backend_port, port);
-	rc = flow_name_insert(&t, NP_NAME_REPLY, number, family);
+	rc = flow_name_insert(&t, how | NP_NAME_REPLY, number, family);
 	if (rc || !(r->flags & NP_FLOW_TRANSLATED))
 		return rc;
 	t.dst = r->snat;
-	rc = flow_name_insert(&t, NP_NAME_UNSNAT, number, family);
+	rc = flow_name_insert(&t, how | NP_NAME_UNSNAT, number, family);
 	if (rc)
 		return rc;
 	t.src = r->tuple.src;
 	t.dst = r->backend;
 	t.ports = PORTS(port, r->backend_port);
-	return flow_name_insert(&t, NP_NAME_SNAT, number, family);
+	return flow_name_insert(&t, how | NP_NAME_SNAT, number, family);
 }
 
 #endif

@@ -298,6 +298,7 @@ static int open_tables(struct daemon *d)
 	const struct tables_options options = {
 		.bpffs = o->bpffs,
 		.max_flows = o->max_flows,
+		.flow_seconds = o->flow_seconds,
 		.max_services = o->max_services,
 		.max_slots = o->max_slots,
 		.max_backends = o->max_backends,

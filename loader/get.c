@@ -163,6 +163,7 @@ static json_t *flow_json(const struct np_flow *f, const __be32 *addr, int words,
 /* A record may change while it is read: it is copied, and counts if seq stayed what it was. */
 static void get_flows(struct query *q, const void *table, uint32_t size, size_t stride, int words)
 {
+	const uint32_t *timeout = q->d->tables->flow_timeout;
 	uint32_t hertz = tables_hertz(), now = tables_jiffies(), seq, i;
 	union {
 		struct np_flow flow;
@@ -179,7 +180,7 @@ static void get_flows(struct query *q, const void *table, uint32_t size, size_t 
 		memcpy(&copy, f, stride);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&f->seq, __ATOMIC_RELAXED) != seq ||
-		    age_of(now, copy.flow.seen) > tables_flow_seconds(copy.flow.state) * hertz)
+		    age_of(now, copy.flow.seen) > timeout[copy.flow.state % NP_FLOW_STATES_ROOM])
 			continue;
 		if (++q->count <= q->limit)
 			json_array_append_new(

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "attach.h"
+#include "../maps/flow.h"
 #include "cidr.h"
 
 /* How pods are told from others: kube-proxy's --detect-local-mode. */
@@ -33,6 +34,7 @@ struct options {
 	const char *bpffs;
 	const char *state_dir;
 	uint32_t max_flows;
+	uint32_t flow_seconds[NP_FLOW_STATES]; /* by state; 0: the default */
 	uint32_t max_services;
 	uint32_t max_backends;
 	uint32_t max_slots;

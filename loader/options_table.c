@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "ifaces.h"
+#include "options_flows.h"
 #include "options_parts.h"
 #include "rpc.h"
 #include "util.h"
@@ -458,6 +459,8 @@ const struct option_info options_table[] = {
 	 "bpffs directory for pins, mounted if it is none (default: /sys/fs/bpf/nearpath)"},
 	{"state-dir", "DIR", set_state_dir, "last good state (default: /var/lib/nearpath)"},
 	{"max-flows", "N", set_max_flows, "flow records a family (default: 262144)"},
+	{"flow-timeouts", "STATE=TIME,...", option_flow_timeouts,
+	 "how long silent flows are kept, by state (default: as conntrack; established 24h)"},
 	{"max-services", "N", set_max_services, "published frontends (default: 65536)"},
 	{"max-backends", "N", set_max_backends, "backends (default: 65536)"},
 	{"max-slots", "N", set_max_slots,
@@ -501,6 +504,10 @@ const struct option_info options_table[] = {
 	{"metrics-bind-address", "ADDR:PORT", set_metrics,
 	 "/metrics, /healthz, /proxyMode; \"\" is off (default: 127.0.0.1:10249)"},
 	{"hostname-override", "NAME", set_hostname_override, "kube-proxy's name for --node-name"},
+	{"conntrack-tcp-timeout-established", "TIME", option_tcp_established, NULL},
+	{"conntrack-tcp-timeout-close-wait", "TIME", option_tcp_close_wait, NULL},
+	{"conntrack-udp-timeout", "TIME", option_udp, NULL},
+	{"conntrack-udp-timeout-stream", "TIME", option_udp_stream, NULL},
 	{"kubeconfig", "FILE", set_kubeconfig, NULL},
 	{"iptables-localhost-nodeports", OPTION_BOOL, set_localhost_nodeports, NULL},
 	{"healthz-port", "PORT", set_healthz_port, NULL},

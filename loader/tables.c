@@ -102,6 +102,8 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_services] = o->max_services;
 	t->size[TABLE_slots] = power_of_two(o->max_slots) / 2;
 	t->size[TABLE_backends] = o->max_backends;
+	t->size[TABLE_snat_sources] = NP_SOURCES;
+	t->size[TABLE_snat_ports] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;
 	t->size[TABLE_flow_hands] = 2 * NP_FLOW_HANDS;
@@ -271,7 +273,7 @@ static bool kernel_has_function(const char *name, const char *module)
 	return has;
 }
 
-/* Half of what is below the range the kernel gives its own sockets, and never below 1024. */
+/* What is below the range the kernel gives its own sockets, and never below 1024. */
 static void choose_snat_ports(const struct tables_options *o, struct np_settings *s)
 {
 	unsigned low = 32768, high;
@@ -279,16 +281,18 @@ static void choose_snat_ports(const struct tables_options *o, struct np_settings
 
 	s->snat_port_first = o->snat_port_first;
 	s->snat_port_count = o->snat_port_count;
-	if (s->snat_port_first && s->snat_port_count)
-		return;
-	f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	if (f) {
-		if (fscanf(f, "%u %u", &low, &high) != 2)
-			low = 32768;
-		fclose(f);
+	if (!s->snat_port_first || !s->snat_port_count) {
+		f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+		if (f) {
+			if (fscanf(f, "%u %u", &low, &high) != 2)
+				low = 32768;
+			fclose(f);
+		}
+		s->snat_port_first = 1024;
+		s->snat_port_count = low > 4096 ? low - 1024 : 65536 - 1024;
 	}
-	s->snat_port_first = 1024;
-	s->snat_port_count = low > 4096 ? low - 1024 : 65536 - 1024;
+	if (s->snat_port_count % NP_SNAT_STRIDE == 0)
+		s->snat_port_count--;
 }
 
 uint32_t tables_hertz(void)
@@ -311,16 +315,19 @@ uint32_t tables_jiffies(void)
 	return now.tv_sec * hertz + (uint64_t)now.tv_nsec * hertz / 1000000000 - 300 * hertz;
 }
 
-uint32_t tables_flow_seconds(unsigned state)
+static void choose_timeouts(struct tables *t, const uint32_t *seconds)
 {
-	return flow_seconds[state % NP_FLOW_STATES];
+	uint32_t hertz = tables_hertz();
+	int i;
+
+	for (i = 0; i < NP_FLOW_STATES; i++)
+		t->flow_timeout[i] = (seconds && seconds[i] ? seconds[i] : flow_seconds[i]) * hertz;
 }
 
 static void fill_settings(const struct tables *t, const struct tables_options *o,
 			  struct np_settings *s)
 {
 	uint32_t hertz = tables_hertz();
-	int i;
 
 	memset(s, 0, sizeof(*s));
 	memcpy(s->hash_key, t->hash_key, sizeof(s->hash_key));
@@ -328,8 +335,7 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	s->iface_mask = t->size[TABLE_ifaces] - 1;
 	s->flow4_mask = t->size[TABLE_flows4] - 1;
 	s->flow6_mask = t->size[TABLE_flows6] - 1;
-	for (i = 0; i < NP_FLOW_STATES; i++)
-		s->flow_timeout[i] = flow_seconds[i] * hertz;
+	memcpy(s->flow_timeout, t->flow_timeout, sizeof(s->flow_timeout));
 	s->hertz = hertz;
 	s->route_lifetime = hertz / 10;
 	s->direct_checksum = t->direct_checksum;
@@ -525,6 +531,7 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 	t->list_fd = -1;
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
+	choose_timeouts(t, options->flow_seconds);
 	rc = open_tables(t, options->bpffs);
 	rc = rc ?: check_sizes(t, options->bpffs ?: "");
 	rc = rc ?: open_config(t);

@@ -26,6 +26,8 @@
 	X(services, struct np_service)                                                             \
 	X(slots, struct np_slots)                                                                  \
 	X(backends, struct np_backend)                                                             \
+	X(snat_sources, struct np_source)                                                          \
+	X(snat_ports, struct np_ports)                                                             \
 	X(flow_index4, struct np_bucket)                                                           \
 	X(flows4, struct np_flow4)                                                                 \
 	X(flow_index6, struct np_bucket)                                                           \
@@ -60,9 +62,10 @@ enum table {
 };
 
 struct tables_options {
-	const char *bpffs;     /* directory of a bpffs for the pins; NULL: nothing is pinned */
-	uint32_t max_flows;    /* records a family, rounded up to a power of two */
-	uint32_t max_services; /* service versions at a time */
+	const char *bpffs;  /* directory of a bpffs for the pins; NULL: nothing is pinned */
+	uint32_t max_flows; /* records a family, rounded up to a power of two */
+	const uint32_t *flow_seconds; /* timeouts by enum np_flow_state; NULL, or 0: the default */
+	uint32_t max_services;	      /* service versions at a time */
 	uint32_t max_slots;
 	uint32_t max_backends;
 	uint32_t max_affinity;
@@ -105,6 +108,7 @@ struct tables {
 	bool adopted;		 /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];
+	uint32_t flow_timeout[NP_FLOW_STATES_ROOM]; /* in jiffies, by enum np_flow_state */
 	struct tc_bpf *tc;
 	struct xdp_bpf *xdp;
 	struct sock_bpf *sock;
@@ -141,10 +145,9 @@ static inline uint32_t tables_slots(const struct tables *t)
 const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);
 
-/* The kernel's tick: rate, time now as programs see it, and timeouts in seconds by flow state. */
+/* The kernel's tick: rate, and time now as programs see it. */
 uint32_t tables_hertz(void);
 uint32_t tables_jiffies(void);
-uint32_t tables_flow_seconds(unsigned state);
 
 /* Returns after every program that was running when it was called has ended. 0 or -errno. */
 int tables_synchronize(void);

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a struct in this folder. Tables of another version are not adopted. */
-#define NP_ABI_VERSION 2
+#define NP_ABI_VERSION 3
 
 #define NP_STATIC_ASSERT(expr) _Static_assert(expr, #expr)
 
@@ -86,6 +86,8 @@ enum np_hook {
 	X(EVICTED, "evicted", "records of closed or unanswered flows taken for new ones")          \
 	X(RACE_LOST, "race_lost", "flows set up by another CPU at the same time")                  \
 	X(PORT_MOVED, "port_moved", "flows given another source port because theirs was taken")    \
+	X(SOURCE_MOVED, "source_moved",                                                            \
+	  "flows given another of the node's addresses because the first had no port left")        \
 	X(TABLE_ERROR, "table_error", "passed: a table entry pointed outside its table")           \
 	X(DRAIN, "drain", "new connections left to the kernel by lb=drain")                        \
 	X(MSS_CLAMPED, "mss_clamped", "SYN packets whose MSS was lowered")                         \

@@ -39,16 +39,27 @@ enum np_name {
 	NP_NAMES,
 };
 
-/* X(enumerator, name, default timeout in seconds). FREE must be 0, what a new table holds. */
+/*
+ * X(enumerator, name, default timeout in seconds). FREE must be 0, what a new table holds. States
+ * and timeouts are conntrack's (net/netfilter/nf_conntrack_proto_tcp.c, _udp.c, _sctp.c), with
+ * kube-proxy's for established (24 h) and close_wait (1 h), and 24 h for SCTP as for TCP.
+ */
 #define NP_FLOW_STATE_LIST(X)                                                                      \
 	X(FREE, "free", 0)                                                                         \
-	X(TCP_NEW, "tcp_new", 60)		    /* no answer yet */                            \
-	X(TCP_OPEN, "tcp_open", 86400)		    /* packets in both directions */               \
-	X(TCP_HALF_CLOSED, "tcp_half_closed", 3600) /* FIN from one side */                        \
-	X(CLOSED, "closed", 30)			    /* FIN from both sides, or RST */              \
-	X(UDP_NEW, "udp_new", 30)		    /* UDP and SCTP: no answer yet */              \
-	X(UDP_OPEN, "udp_open", 180)                                                               \
-	X(SCTP_OPEN, "sctp_open", 86400)
+	X(TCP_SYN_SENT, "tcp_syn_sent", 120) /* no answer yet */                                   \
+	X(TCP_SYN_RECV, "tcp_syn_recv", 60)  /* a SYN-ACK that the client has yet to ack */        \
+	X(TCP_ESTABLISHED, "tcp_established", 86400)                                               \
+	X(TCP_FIN_WAIT, "tcp_fin_wait", 120)	  /* FIN from one side */                          \
+	X(TCP_CLOSE_WAIT, "tcp_close_wait", 3600) /* and acknowledged: half-closed */              \
+	X(TCP_LAST_ACK, "tcp_last_ack", 30)	  /* FIN from both sides */                        \
+	X(TCP_TIME_WAIT, "tcp_time_wait", 120)	  /* and acknowledged */                           \
+	X(TCP_CLOSE, "tcp_close", 10)		  /* RST */                                        \
+	X(UDP, "udp", 30)			  /* no answer yet */                              \
+	X(UDP_REPLIED, "udp_replied", 30)	  /* answered, not for long */                     \
+	X(UDP_STREAM, "udp_stream", 120)	  /* still so NP_UDP_STREAM_SECONDS later */       \
+	X(SCTP_NEW, "sctp_new", 30)		  /* INIT, no association yet */                   \
+	X(SCTP_ESTABLISHED, "sctp_established", 86400)                                             \
+	X(SCTP_CLOSED, "sctp_closed", 10) /* ABORT or SHUTDOWN COMPLETE */
 
 enum np_flow_state {
 #define X(e, name, seconds) NP_FLOW_##e,
@@ -56,7 +67,10 @@ enum np_flow_state {
 #undef X
 		NP_FLOW_STATES,
 };
-NP_STATIC_ASSERT(NP_FLOW_STATES == 8);
+#define NP_FLOW_STATES_ROOM 16 /* of arrays by state: a power of two, for a mask */
+NP_STATIC_ASSERT(NP_FLOW_STATES <= NP_FLOW_STATES_ROOM);
+
+#define NP_UDP_STREAM_SECONDS 2 /* nf_conntrack_udp_packet(): stream_ts */
 
 /* Bits of np_flow.flags. */
 #define NP_FLOW_FIN_CLIENT    0x01
@@ -82,7 +96,11 @@ struct np_flow {
 	__u16 flags;
 	__u32 service; /* np_service.id */
 	__u32 backend; /* number in the backend table when the flow began */
-	__u32 born;    /* jiffies, low 32 bits */
+	/*
+	 * Jiffies, low 32 bits, since when it is in use; in TCP_SYN_RECV the sequence number that
+	 * the client must acknowledge (host order): who cannot, spoofs its address.
+	 */
+	__u32 born;
 };
 NP_STATIC_ASSERT(sizeof(struct np_flow) == 48);
 

@@ -37,7 +37,8 @@ struct np_iface {
 	__u16 mss6;
 	__u32 mtu;
 	__u8 mac[6]; /* what comes for another is the kernel's business, in promiscuous mode too */
-	__u8 pad2[2];
+	__u16 netns; /* of the pod behind it, as this network namespace numbers it, plus one; or 0
+		      */
 };
 NP_STATIC_ASSERT(sizeof(struct np_iface) == 24);
 

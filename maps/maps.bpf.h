@@ -58,6 +58,24 @@ struct {
 	__type(value, struct np_backend);
 } backends SEC(".maps");
 
+/* Addresses beside np_backend.snat. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_source);
+} snat_sources SEC(".maps");
+
+/* What is known of source ports towards a backend. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_ports);
+} snat_ports SEC(".maps");
+
 /* Index of IPv4 flows by the tuples under which packets come. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

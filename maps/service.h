@@ -103,10 +103,29 @@ struct np_backend {
 	__be16 port;
 	__u8 family;
 	__u8 flags;
-	__u8 zone; /* enum np_zone_class */
-	__u8 pad[3];
+	__u8 zone;    /* enum np_zone_class */
+	__u8 sources; /* how many addresses more, if snat has no port left, */
+	__u16 source; /* beginning with this one of the table `snat_sources` */
 	__u8 spare[24];
 };
 NP_STATIC_ASSERT(sizeof(struct np_backend) == 64);
+
+/* Other addresses of this host that may stand for clients, in runs. */
+#define NP_SOURCES	256 /* entries of the table `snat_sources` */
+#define NP_SOURCES_EACH 3   /* of one backend, at most */
+
+struct np_source {
+	union np_addr addr;
+};
+NP_STATIC_ASSERT(sizeof(struct np_source) == 16);
+
+/* Source ports towards a backend, by its number: where to look next, and refusals. Programs write.
+ */
+struct np_ports {
+	__u32 next;
+	__u32 pad;
+	__u64 refused; /* connections that found no port */
+};
+NP_STATIC_ASSERT(sizeof(struct np_ports) == 16);
 
 #endif

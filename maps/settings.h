@@ -9,6 +9,12 @@
 #include "flow.h"
 #include "hash.h"
 
+/*
+ * From one source port to the one whose turn is next: neighbours in turn are none in number. A
+ * prime that does not divide np_settings.snat_port_count, so that all have their turn.
+ */
+#define NP_SNAT_STRIDE 7919
+
 struct np_settings {
 	__u64 hash_key[NP_HASH_KEYS];
 
@@ -18,12 +24,12 @@ struct np_settings {
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
 
-	__u32 flow_timeout[NP_FLOW_STATES]; /* by enum np_flow_state, in jiffies */
+	__u32 flow_timeout[NP_FLOW_STATES_ROOM]; /* by enum np_flow_state, in jiffies */
 
 	__u32 route_lifetime; /* of a cached route, in jiffies */
 	__u32 hertz;	      /* jiffies a second */
 
-	/* Source ports for translation: first, and how many (host order). */
+	/* Source ports for translation: first, and how many (host order); see NP_SNAT_STRIDE. */
 	__u32 snat_port_first;
 	__u32 snat_port_count;
 
@@ -31,6 +37,6 @@ struct np_settings {
 	__u8 conntrack;	      /* the kernel's conntrack is loaded and can be asked (6.0) */
 	__u8 pad[6];
 };
-NP_STATIC_ASSERT(sizeof(struct np_settings) == 168);
+NP_STATIC_ASSERT(sizeof(struct np_settings) == 200);
 
 #endif

@@ -29,7 +29,7 @@ static __always_inline __u32 jiffies32(void)
 static __always_inline bool peer_is_fresh(const struct np_peer *p)
 {
 	/* Signed: another CPU may have stored a tick that this one has not read yet. */
-	return (__s32)(jiffies32() - p->seen) <= (__s32)np.flow_timeout[NP_FLOW_UDP_OPEN];
+	return (__s32)(jiffies32() - p->seen) <= (__s32)np.flow_timeout[NP_FLOW_UDP_STREAM];
 }
 
 /* Bounded for the verifier; n is below NP_SOCK_PEERS. */

@@ -49,7 +49,7 @@ start_loads() {
 
 # Of what netload holds, the daemon's flows tell.
 loads_talk() {
-	[[ $(nearpath_at node-a -o json flow list | jq '[.flows[] | select(.state == "tcp_open")] | length') -ge 31 ]]
+	[[ $(nearpath_at node-a -o json flow list | jq '[.flows[] | select(.state == "tcp_established")] | length') -ge 31 ]]
 }
 
 end_loads() {

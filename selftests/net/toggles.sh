@@ -51,7 +51,7 @@ start_ways() {
 
 open_flows() {
 	[[ $(nearpath_at node-a -o json flow list |
-		jq '[.flows[] | select(.state == "tcp_open")] | length') -ge $1 ]]
+		jq '[.flows[] | select(.state == "tcp_established")] | length') -ge $1 ]]
 }
 
 # Transfers have no end of their own: as long as they run, they did not fail.

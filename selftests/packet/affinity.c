@@ -72,7 +72,7 @@ static const char *connect_at(enum np_hook hook, const char *client, const char 
 		  four ? (void *)&((struct np_flow4 *)flow)->addr[NP_BACKEND]
 		       : (void *)((struct np_flow6 *)flow)->addr[NP_BACKEND],
 		  text, sizeof(text));
-	flow->state = NP_FLOW_CLOSED; /* the next one may have its record */
+	flow->state = NP_FLOW_TCP_CLOSE; /* the next one may have its record */
 	return text;
 }
 
@@ -180,7 +180,7 @@ static void packets_do_not(void **variant)
 
 	begin(variant, state_four);
 	first("client", "cluster:80");
-	flow_of(40001)->state = NP_FLOW_TCP_OPEN;
+	flow_of(40001)->state = NP_FLOW_TCP_ESTABLISHED;
 	before = move(-50LL * tables_hertz());
 	for (int i = 0; i < 5; i++)
 		step_only(&packet);

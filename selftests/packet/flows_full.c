@@ -76,22 +76,22 @@ static void order_of_eviction(void **variant)
 {
 	static const int order[] = {19, 17, 13, 11, 9, 3, 7};
 
-	begin(variant, NP_FLOW_TCP_OPEN);
-	flow(3)->state = NP_FLOW_UDP_OPEN;
+	begin(variant, NP_FLOW_TCP_ESTABLISHED);
+	flow(3)->state = NP_FLOW_UDP_STREAM;
 	idle(3, 100);
-	flow(7)->state = NP_FLOW_UDP_OPEN;
-	flow(9)->state = NP_FLOW_TCP_NEW;
-	flow(11)->state = NP_FLOW_UDP_NEW;
+	flow(7)->state = NP_FLOW_UDP_STREAM;
+	flow(9)->state = NP_FLOW_TCP_SYN_SENT;
+	flow(11)->state = NP_FLOW_UDP;
 	idle(11, 10);
-	flow(13)->state = NP_FLOW_CLOSED;
-	flow(17)->state = NP_FLOW_CLOSED;
+	flow(13)->state = NP_FLOW_TCP_CLOSE;
+	flow(17)->state = NP_FLOW_TCP_CLOSE;
 	idle(17, 5);
-	flow(19)->seen -= flow_timeout(NP_FLOW_TCP_OPEN) + tables_hertz();
+	flow(19)->seen -= flow_timeout(NP_FLOW_TCP_ESTABLISHED) + tables_hertz();
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		memset(world.tables->flow_hands, 0,
 		       world.tables->size[TABLE_flow_hands] * sizeof(struct np_flow_hand));
 		connect_and_expect(50000 + i, order[i], order[i] != 19);
-		flow_of(50000 + i)->state = NP_FLOW_TCP_OPEN;
+		flow_of(50000 + i)->state = NP_FLOW_TCP_ESTABLISHED;
 	}
 	connect_and_expect(50100, -1, false);
 }
@@ -109,18 +109,18 @@ static void live_is_never_evicted(void **variant, unsigned state)
 
 static void open_is_never_evicted(void **variant)
 {
-	live_is_never_evicted(variant, NP_FLOW_TCP_OPEN);
+	live_is_never_evicted(variant, NP_FLOW_TCP_ESTABLISHED);
 }
 
 static void half_closed_is_never_evicted(void **variant)
 {
-	live_is_never_evicted(variant, NP_FLOW_TCP_HALF_CLOSED);
+	live_is_never_evicted(variant, NP_FLOW_TCP_CLOSE_WAIT);
 }
 
 /* Seen by another CPU a tick later than the one that looks for space believes it is. */
 static void ahead_is_never_evicted(void **variant)
 {
-	begin(variant, NP_FLOW_TCP_OPEN);
+	begin(variant, NP_FLOW_TCP_ESTABLISHED);
 	for (int i = 0; i < RECORDS; i++)
 		flow(i)->seen += 3;
 	connect_and_expect(50000, -1, false);
@@ -131,9 +131,9 @@ static void flood_spares_the_live(void **variant)
 {
 	char from[32];
 
-	begin(variant, NP_FLOW_TCP_NEW);
+	begin(variant, NP_FLOW_TCP_SYN_SENT);
 	for (int i = 0; i < RECORDS / 2; i++)
-		flow(i * 2)->state = NP_FLOW_TCP_OPEN;
+		flow(i * 2)->state = NP_FLOW_TCP_ESTABLISHED;
 	for (int i = 0; i < 500; i++) {
 		struct step step = {INGRESS, OPENS(from, "cluster:80"),
 				    .out = {.dst = "remote:8080"},
@@ -145,7 +145,7 @@ static void flood_spares_the_live(void **variant)
 		step_run(&step, false);
 	}
 	for (int i = 0; i < RECORDS / 2; i++)
-		assert_int_equal(flow(i * 2)->state, NP_FLOW_TCP_OPEN);
+		assert_int_equal(flow(i * 2)->state, NP_FLOW_TCP_ESTABLISHED);
 }
 
 /* Names of evicted flows are gone from the index: it does not fill up, nothing is found by them. */
@@ -155,7 +155,7 @@ static void index_entries_follow(void **variant)
 	const __u64 *entry;
 	int used = 0;
 
-	begin(variant, NP_FLOW_TCP_NEW);
+	begin(variant, NP_FLOW_TCP_SYN_SENT);
 	for (int i = 0; i < 300; i++)
 		connect_and_expect(50000 + i, i < RECORDS ? i : 0, true);
 	entry = world.variant.family == NP_IPV4 ? t->flow_index4->entry : t->flow_index6->entry;
@@ -169,7 +169,7 @@ static void full_for_one_family_only(void **variant)
 	static const struct step step = {INGRESS, OPENS("pod:40000", "cluster:80"),
 					 .out = {.dst = "remote:8080"}, NEW};
 
-	begin(variant, NP_FLOW_TCP_OPEN);
+	begin(variant, NP_FLOW_TCP_ESTABLISHED);
 	world.variant.family = world.variant.family == NP_IPV4 ? NP_IPV6 : NP_IPV4;
 	step_run(&step, false);
 }
@@ -183,7 +183,7 @@ static void full_concerns_new_flows_only(void **variant)
 		{INGRESS, OPENS("pod:50000", "client:80")},
 	};
 
-	begin(variant, NP_FLOW_TCP_OPEN);
+	begin(variant, NP_FLOW_TCP_ESTABLISHED);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		step_run(&steps[i], false);
 }

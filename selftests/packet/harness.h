@@ -54,7 +54,8 @@ struct step {
 	enum verdict verdict;
 	struct out out;
 	struct moved moved[4]; /* of this hook; packets 0 ends the list */
-	const char *flows;     /* states of all records, oldest port first: "tcp_open tcp_new" */
+	const char *flows;     /* states of all records, oldest port first: "tcp_established
+				  tcp_syn_sent" */
 	void (*action)(void);  /* before the packet */
 };
 

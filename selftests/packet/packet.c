@@ -84,8 +84,9 @@ static size_t put_tcp(uint8_t *l4, const struct packet *p, const struct variant 
 
 	put16(l4, end_parse(p->src, v->family).port);
 	put16(l4 + 2, end_parse(p->dst, v->family).port);
-	put32(l4 + 4, 0x10203040);
-	put32(l4 + 8, p->flags == SYN ? 0 : 0x50607080);
+	/* As if all that is acknowledged had been sent, from the SYN-ACK on. */
+	put32(l4 + 4, (p->flags & (SYN | ACK)) == (SYN | ACK) ? 0x5060707F : 0x10203040);
+	put32(l4 + 8, p->flags == SYN ? 0 : p->ack ?: 0x50607080);
 	l4[12] = (p->doff ?: header / 4) << 4;
 	l4[13] = p->flags ?: ACK;
 	put16(l4 + 14, 64240);

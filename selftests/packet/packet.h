@@ -46,6 +46,7 @@ struct packet {
 	uint8_t protocol;   /* 0: TCP, UDP or SCTP, whatever the case is run with */
 	uint16_t ethertype; /* 0: of the family; others: nothing but payload follows */
 	uint8_t flags;	    /* TCP; 0: ACK. SCTP: by what they are there (SYN: INIT) */
+	uint32_t ack;	    /* TCP: acknowledgement number; 0: what was sent */
 	uint8_t chunk;	    /* SCTP: type of the first chunk; 0: by the flags */
 	uint8_t tos;	    /* IPv4; IPv6: the traffic class */
 	uint8_t ttl;	    /* 0: 64 */

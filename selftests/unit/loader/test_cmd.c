@@ -26,7 +26,7 @@ static const char *const ifaces =
 
 static const char *const flows =
 	"{\"flows\":[{\"protocol\":\"TCP\",\"client\":\"10.1.0.9:41000\",\"frontend\":"
-	"\"10.96.0.10:80\",\"backend\":\"10.1.0.4:8080\",\"state\":\"tcp_open\",\"idle\":3,"
+	"\"10.96.0.10:80\",\"backend\":\"10.1.0.4:8080\",\"state\":\"tcp_established\",\"idle\":3,"
 	"\"age\":20}],\"count\":1,\"truncated\":true}";
 
 static const char *const status =
@@ -400,8 +400,10 @@ static void lists_are_tables(void **state)
 	       "10.1.0.4:53  yes    -     -              2\n",
 	       "");
 	expect("flow list --limit 1", CMD_DONE,
-	       "PROTO  CLIENT          FRONTEND       BACKEND        STATE     IDLE  AGE\n"
-	       "TCP    10.1.0.9:41000  10.96.0.10:80  10.1.0.4:8080  tcp_open     3   20\n",
+	       "PROTO  CLIENT          FRONTEND       BACKEND        STATE            IDLE  "
+	       "AGE\n"
+	       "TCP    10.1.0.9:41000  10.96.0.10:80  10.1.0.4:8080  tcp_established     3   "
+	       "20\n",
 	       "there are more flows; see --limit\n");
 	expect("iface list", CMD_DONE,
 	       "NAME   ROLE     MTU  LB     XDP     MSS   STATS  ATTACHED"

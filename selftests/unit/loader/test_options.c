@@ -104,6 +104,25 @@ static void numbers_are_taken_up_to_their_bounds(void **state)
 	assert_int_equal(high.mss, 65495);
 }
 
+static void flow_timeouts_are_taken(void **state)
+{
+	struct options o = GOOD("--flow-timeouts=tcp_established=5h30m,udp=7",
+				"--conntrack-tcp-timeout-close-wait=1h0m0s",
+				"--conntrack-udp-timeout-stream=1500ms", "--flow-timeouts=udp=8s");
+	struct options proxy =
+		GOOD("--conntrack-tcp-timeout-established=0s", "--conntrack-udp-timeout=45s");
+
+	(void)state;
+	assert_int_equal(o.flow_seconds[NP_FLOW_TCP_ESTABLISHED], 19800);
+	assert_int_equal(o.flow_seconds[NP_FLOW_UDP], 8);
+	assert_int_equal(o.flow_seconds[NP_FLOW_UDP_REPLIED], 0);
+	assert_int_equal(o.flow_seconds[NP_FLOW_TCP_CLOSE_WAIT], 3600);
+	assert_int_equal(o.flow_seconds[NP_FLOW_UDP_STREAM], 1);
+	assert_int_equal(proxy.flow_seconds[NP_FLOW_TCP_ESTABLISHED], 0);
+	assert_int_equal(proxy.flow_seconds[NP_FLOW_UDP], 45);
+	assert_int_equal(proxy.flow_seconds[NP_FLOW_UDP_REPLIED], 45);
+}
+
 static void modes_are_taken_by_name(void **state)
 {
 	(void)state;
@@ -207,6 +226,15 @@ static const struct option_refusal refusals[] = {
 	{{"--socket=/" LONG_NAME}, "--socket", "longer than"},
 	{{"--bpffs=bpf"}, "--bpffs", "absolute path"},
 	{{"--state-dir=./x"}, "--state-dir", "absolute path"},
+	{{"--flow-timeouts=tcp_established"}, "--flow-timeouts", "STATE=DURATION"},
+	{{"--flow-timeouts=tcp_open=5s"}, "--flow-timeouts", "tcp_syn_sent, tcp_syn_recv"},
+	{{"--flow-timeouts=free=5s"}, "--flow-timeouts", "\"free\" is not"},
+	{{"--flow-timeouts=udp=0"}, "--flow-timeouts", "from 1s to 720h"},
+	{{"--flow-timeouts=udp=5s,udp_stream=721h"}, "--flow-timeouts", "from 1s to 720h"},
+	{{"--flow-timeouts=udp=5 s"}, "--flow-timeouts", "from 1s to 720h"},
+	{{"--flow-timeouts=udp=-5s"}, "--flow-timeouts", "from 1s to 720h"},
+	{{"--flow-timeouts=udp=0x10"}, "--flow-timeouts", "from 1s to 720h"},
+	{{"--conntrack-udp-timeout=x"}, "--conntrack-udp-timeout", "not a duration"},
 	{{"--max-flows=63"}, "--max-flows", "from 64 to 16777216"},
 	{{"--max-flows=16777217"}, "--max-flows", "from 64 to 16777216"},
 	{{"--max-flows=4294967360"}, "--max-flows", "from 64 to 16777216"},
@@ -358,6 +386,7 @@ static void help_fits_100_columns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flow_timeouts_are_taken),
 		cmocka_unit_test(without_options_there_are_defaults),
 		cmocka_unit_test(texts_are_taken_as_they_are),
 		cmocka_unit_test(a_value_may_be_the_next_word),
