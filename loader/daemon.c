@@ -113,11 +113,15 @@ void daemon_node_changed(struct daemon *d)
 	daemon_publish_all(d);
 }
 
-static int source_of(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
+static int source_of(void *arg, uint8_t family, const union np_addr *dst,
+		     struct publish_addresses *src)
 {
 	struct daemon *d = arg;
+	int rc = netlink_source(d->netlink, family, dst, &src->addr);
 
-	return netlink_source(d->netlink, family, dst, src);
+	if (!rc)
+		src->count = sources_after(d->sources, family, &src->addr, &src->more);
+	return rc;
 }
 
 /* The network, as it is told. */
@@ -141,6 +145,7 @@ static void on_addr(const struct netlink_addr *addr, void *arg)
 	if (publish_address(d->publisher, addr->family, &addr->addr, flags))
 		daemon_log("no room for an address of this host; see --max-services");
 	monitor_address(d->monitor, addr->family, &addr->addr);
+	sources_add(d->sources, addr);
 	later(d);
 }
 
@@ -166,6 +171,7 @@ static void look_again(struct daemon *d)
 	d->resync = false;
 	ifaces_resync_begin(d->ifaces);
 	publish_addresses_begin(d->publisher);
+	sources_clear(d->sources);
 	monitor_addresses_begin(d->monitor);
 	rc = netlink_dump(d->netlink);
 	if (rc) {
@@ -467,7 +473,8 @@ static int start_parts(struct daemon *d)
 		daemon_log("cannot talk to the kernel by netlink: %s", strerror(-rc));
 		return rc;
 	}
-	rc = publisher_new(d->tables, source_of, d, &d->publisher);
+	rc = sources_new(d->tables, &d->sources);
+	rc = rc ?: publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: store_new(&d->store);
 	d->node = (struct node){.options = &d->options, .store = d->store};
 	rc = rc ?: monitor_new(d, &d->monitor);
@@ -533,6 +540,7 @@ void daemon_free(struct daemon **daemon)
 	sockets_free(&d->sockets);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
+	sources_free(&d->sources);
 	store_free(&d->store);
 	netlink_close(&d->netlink);
 	tables_close(&d->tables);

@@ -18,6 +18,7 @@
 #include "rpc.h"
 #include "server.h"
 #include "sockets.h"
+#include "sources.h"
 #include "store.h"
 #include "tables.h"
 
@@ -29,6 +30,7 @@ struct daemon {
 	struct event_base *base;
 	struct tables *tables;
 	struct publisher *publisher;
+	struct sources *sources;
 	struct store *store;
 	struct node node;
 	struct node_mark planned; /* what the plans were made for */

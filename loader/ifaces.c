@@ -157,6 +157,7 @@ static void write_entry(struct ifaces *ifs, struct iface *i)
 	i->entry->l2_len = i->link.l2_len;
 	i->entry->mtu = i->link.mtu;
 	memcpy(i->entry->mac, i->link.mac, sizeof(i->entry->mac));
+	i->entry->netns = i->link.veth ? i->link.netns : 0;
 	i->entry->mss4 = mss_limit(i, 40);
 	i->entry->mss6 = mss_limit(i, 60);
 	i->entry->lb = i->now.lb;
@@ -236,7 +237,7 @@ static bool same_link(const struct netlink_link *a, const struct netlink_link *b
 {
 	return !strcmp(a->name, b->name) && a->mtu == b->mtu && a->up == b->up &&
 	       a->l2_len == b->l2_len && a->supported == b->supported && a->master == b->master &&
-	       !memcmp(a->mac, b->mac, sizeof(a->mac));
+	       a->netns == b->netns && !memcmp(a->mac, b->mac, sizeof(a->mac));
 }
 
 void ifaces_link(struct ifaces *ifs, const struct netlink_link *link)

@@ -16,13 +16,14 @@ struct instance {
 };
 
 /* Any: nothing is sent. */
-static int source(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
+static int source(void *arg, uint8_t family, const union np_addr *dst,
+		  struct publish_addresses *src)
 {
 	struct instance *in = arg;
 	const union np_addr *own = node_address(&in->node, family);
 
 	(void)dst;
-	*src = own ? *own : (union np_addr){.word = {htonl(0xC0000201)}}; /* RFC 5737 */
+	src->addr = own ? *own : (union np_addr){.word = {htonl(0xC0000201)}}; /* RFC 5737 */
 	return 0;
 }
 

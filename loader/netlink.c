@@ -138,7 +138,8 @@ static bool is_kind(const struct nlattr *link_info, const char *kind)
 static void on_link(struct netlink *self, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attrs[IFLA_LINKINFO + 1] = {};
+	const struct nlattr *attrs[IFLA_LINK_NETNSID + 1] = {};
+	uint32_t netns;
 	struct netlink_link link = {};
 
 	/* A bridge tells of its ports by the same types: a port that leaves it is no lost link. */
@@ -151,6 +152,9 @@ static void on_link(struct netlink *self, const struct nlmsghdr *message)
 	link.ifindex = info->ifi_index;
 	link.mtu = attr_u32(attrs[IFLA_MTU]);
 	link.master = (int)attr_u32(attrs[IFLA_MASTER]);
+	/* Numbers are given from 0 up; attr_u32() tells 0 of what is not there. */
+	netns = attr_u32(attrs[IFLA_LINK_NETNSID]) + 1;
+	link.netns = attrs[IFLA_LINK_NETNSID] && netns <= UINT16_MAX ? netns : 0;
 	if (attrs[IFLA_ADDRESS] &&
 	    mnl_attr_get_payload_len(attrs[IFLA_ADDRESS]) == sizeof(link.mac))
 		memcpy(link.mac, mnl_attr_get_payload(attrs[IFLA_ADDRESS]), sizeof(link.mac));
@@ -201,6 +205,8 @@ static void on_addr(struct netlink *self, const struct nlmsghdr *message)
 	addr.prefix = info->ifa_prefixlen;
 	addr.ifindex = (int)info->ifa_index;
 	set_scope(&addr, info->ifa_scope);
+	addr.passing = info->ifa_flags & (IFA_F_DEPRECATED | IFA_F_TENTATIVE) ||
+		       (addr.family == NP_IPV6 && info->ifa_flags & IFA_F_TEMPORARY);
 	/* Routes with a preferred source go silently with it; pods come and go with fe80 only. */
 	if (!addr.link_local)
 		self->routes_changed = true;

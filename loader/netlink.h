@@ -25,7 +25,8 @@ struct netlink_link {
 	bool veth;	/* a virtual Ethernet pair */
 	bool bridge;
 	uint8_t mac[6];
-	int master; /* ifindex of the bridge or bond it is a port of, 0 if none */
+	int master;	/* ifindex of the bridge or bond it is a port of, 0 if none */
+	uint16_t netns; /* of its other end, if that is in another: its number here plus one */
 };
 
 struct netlink_addr {
@@ -34,6 +35,7 @@ struct netlink_addr {
 	int ifindex;
 	bool loopback_scope; /* 127.0.0.0/8, ::1, or host scope */
 	bool link_local;     /* fe80::/10, 169.254.0.0/16 */
+	bool passing;	     /* not for good: deprecated, temporary (RFC 8981), tentative */
 	union np_addr addr;
 };
 

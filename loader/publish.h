@@ -14,9 +14,16 @@
 
 struct publisher;
 
+/* What stands for clients at a backend: an address, and others in the table snat_sources. */
+struct publish_addresses {
+	union np_addr addr;
+	uint16_t more; /* the first of the others, */
+	uint8_t count; /* and how many there are */
+};
+
 /* The source address the kernel takes towards dst; 0 or -errno. See netlink_source(). */
 typedef int (*publish_source)(void *arg, uint8_t family, const union np_addr *dst,
-			      union np_addr *src);
+			      struct publish_addresses *src);
 
 /* What tables hold already (adopted) is kept, unowned, until a plan or publish_sweep() says else.
  */

@@ -23,14 +23,16 @@ struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16
 /* Ask for the source address; an unknown one stays zero and new connections are refused. */
 static void backend_source(struct publisher *p, struct np_backend *entry)
 {
-	union np_addr source = {};
+	struct publish_addresses source = {};
 	unsigned i;
 
 	if (p->source(p->source_arg, entry->family, &entry->addr, &source))
 		return;
 	/* Word by word: programs may be reading; an address changes when the node's does. */
 	for (i = 0; i < 4; i++)
-		__atomic_store_n(&entry->snat.word[i], source.word[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&entry->snat.word[i], source.addr.word[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->source, source.more, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->sources, source.count, __ATOMIC_RELEASE);
 }
 
 static void backend_fill(struct publisher *p, const struct backend *b)

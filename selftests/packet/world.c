@@ -27,7 +27,8 @@ static const char *const nothing[] = {NULL};
 static const char *const *current; /* the state in the tables */
 
 /* As the kernel would say: no source to where no route leads, a host's own address to itself. */
-static int source(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
+static int source(void *arg, uint8_t family, const union np_addr *dst,
+		  struct publish_addresses *src)
 {
 	union np_addr node = name_address("node", family);
 	union np_addr cut_off = name_address("nowhere", family);
@@ -35,7 +36,7 @@ static int source(void *arg, uint8_t family, const union np_addr *dst, union np_
 	(void)arg;
 	if (!memcmp(dst, &cut_off, sizeof(cut_off)))
 		return -ENETUNREACH;
-	*src = memcmp(dst, &node, sizeof(node)) ? name_address("snat", family) : node;
+	src->addr = memcmp(dst, &node, sizeof(node)) ? name_address("snat", family) : node;
 	return 0;
 }
 

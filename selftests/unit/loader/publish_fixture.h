@@ -41,12 +41,13 @@ struct fixture {
 	uint32_t source; /* what source() answers; 0: no route */
 };
 
-static inline int source(void *arg, uint8_t family, const union np_addr *dst, union np_addr *src)
+static inline int source(void *arg, uint8_t family, const union np_addr *dst,
+			 struct publish_addresses *src)
 {
 	const struct fixture *f = arg;
 
 	(void)family, (void)dst;
-	src->word[0] = f->source;
+	src->addr.word[0] = f->source;
 	return f->source ? 0 : -ENETUNREACH;
 }
 
