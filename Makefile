@@ -69,7 +69,7 @@ check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
 test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/bench/packet
-	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run.sh
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)$(BUILD)/bench/packet
@@ -136,7 +136,7 @@ lint: $(SKELS) ## clang-format (dry), cppcheck, clang-tidy, shellcheck
 		--suppressions-list=.cppcheck-suppressions -Iloader loader selftests/tools bench
 	$(Q)clang-tidy --quiet $(wildcard loader/*.c) -- $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE \
 		-DNEARPATH_VERSION='""'
-	$(Q)shellcheck -x -e SC1091 .ci/run selftests/vectors $(shell git ls-files '*.sh')
+	$(Q)shellcheck -x -e SC1091 .ci/run selftests/run selftests/vectors $(shell git ls-files '*.sh')
 
 clean: ## remove build/
 	rm -rf $(BUILD)
