@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/if_ether.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
@@ -305,7 +306,10 @@ uint32_t tables_hertz(void)
 	return (1000000000L + resolution.tv_nsec / 2) / resolution.tv_nsec;
 }
 
-uint32_t tables_jiffies(void)
+/* How far the kernel's tick is ahead of what the clock makes of it. */
+static uint32_t jiffies_ahead;
+
+static uint32_t clock_jiffies(void)
 {
 	uint32_t hertz = tables_hertz();
 	struct timespec now;
@@ -313,6 +317,21 @@ uint32_t tables_jiffies(void)
 	/* The kernel's count begins 300 seconds before it wraps: include/linux/jiffies.h. */
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return now.tv_sec * hertz + (uint64_t)now.tv_nsec * hertz / 1000000000 - 300 * hertz;
+}
+
+uint32_t tables_jiffies(void)
+{
+	return clock_jiffies() + jiffies_ahead;
+}
+
+void tables_ask_jiffies(const struct tables *t)
+{
+	uint8_t frame[ETH_HLEN] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+
+	if (!bpf_prog_test_run_opts(t->now_fd, &run))
+		jiffies_ahead = run.retval - clock_jiffies();
 }
 
 static void choose_timeouts(struct tables *t, const uint32_t *seconds)
@@ -511,6 +530,8 @@ static int load_programs(struct tables *t, const struct tables_options *o)
 		return rc;
 	t->ingress_fd = bpf_program__fd(t->tc->progs.np_ingress);
 	t->egress_fd = bpf_program__fd(t->tc->progs.np_egress);
+	t->now_fd = bpf_program__fd(t->tc->progs.np_now);
+	tables_ask_jiffies(t);
 	t->xdp_fd = bpf_program__fd(t->xdp->progs.np_xdp);
 	return load_sock(t, o, &settings);
 }

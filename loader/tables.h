@@ -113,6 +113,7 @@ struct tables {
 	struct xdp_bpf *xdp;
 	struct sock_bpf *sock;
 	int ingress_fd, egress_fd, xdp_fd; /* the programs */
+	int now_fd;			   /* np_now */
 	int sock_fd[TABLES_SOCKS];	   /* -1: not asked for, or refused by the kernel: */
 	int list_fd;			   /* of np_list; the same */
 	int sock_error;			   /* why, -errno */
@@ -145,9 +146,15 @@ static inline uint32_t tables_slots(const struct tables *t)
 const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);
 
-/* The kernel's tick: rate, and time now as programs see it. */
+/* The kernel's tick: rate, and time now as programs see it, since it was last asked for it. */
 uint32_t tables_hertz(void);
 uint32_t tables_jiffies(void);
+
+/*
+ * Ask the kernel for its tick. Ticks are counted as they come, and the clocks of user space are
+ * slewed by NTP: over months they part by seconds. Two microseconds.
+ */
+void tables_ask_jiffies(const struct tables *t);
 
 /* Returns after every program that was running when it was called has ended. 0 or -errno. */
 int tables_synchronize(void);
