@@ -19,8 +19,12 @@ static __always_inline __u64 bucket_match(const struct np_bucket *bucket, __u32 
 		__u64 differs = (__u32)(entry >> 32) ^ tag;
 		__u64 match = (differs - 1) >> 63; /* 1 if nothing differs */
 
+#ifdef __bpf__
 		/* Not "&": from 6.18 the verifier follows both values of a mask. */
 		asm volatile("%0 *= %1" : "+r"(entry) : "r"(match));
+#else
+		entry *= match;
+#endif
 		found |= entry;
 		matches += match;
 	}

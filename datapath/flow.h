@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Finding a flow by one of its names, and what a packet of it tells: the hot path. Making and
- * ending flows is flow_new.h's.
+ * ending flows is flow_new.h's. Both are compiled for programs and, unchanged, for user space over
+ * the mapped tables: how the tables are reached is table_bpf.h's, or loader/flowtable.c's, which
+ * has the same functions and defines np.
  */
 #ifndef NEARPATH_DATAPATH_FLOW_H
 #define NEARPATH_DATAPATH_FLOW_H
 
-#include "../maps/maps.bpf.h"
+#ifdef __bpf__
+#include "table_bpf.h"
+#endif
 #include "bucket.h"
 #include "packet.h"
 
@@ -31,31 +35,6 @@ struct flow_hit {
 	__u32 name;   /* enum np_name */
 	__u32 number; /* of the record */
 };
-
-static __always_inline __u32 now32(void)
-{
-	return (__u32)bpf_jiffies64();
-}
-
-static __always_inline struct np_flow *flow_record(__u32 number, int family)
-{
-	struct np_flow4 *four;
-	struct np_flow6 *six;
-
-	if (family == NP_IPV4) {
-		four = bpf_map_lookup_elem(&flows4, &number);
-		return four ? &four->flow : NULL;
-	}
-	six = bpf_map_lookup_elem(&flows6, &number);
-	return six ? &six->flow : NULL;
-}
-
-static __always_inline struct np_bucket *flow_bucket(__u32 number, int family)
-{
-	if (family == NP_IPV4)
-		return bpf_map_lookup_elem(&flow_index4, &number);
-	return bpf_map_lookup_elem(&flow_index6, &number);
-}
 
 /* The addresses follow the common part, one word or four each. */
 static __always_inline __be32 *flow_addr(struct np_flow *flow, enum np_place place, int family)
@@ -213,7 +192,12 @@ static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 spa
  */
 static __always_inline bool flow_unchanged(const struct flow_hit *hit, __u64 read)
 {
+#ifdef __bpf__
 	asm volatile("%0 &= 0" : "+r"(read));
+#else
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	read = 0;
+#endif
 	return *(volatile __u32 *)((void *)hit->flow + read) == hit->seq;
 }
 
@@ -396,7 +380,7 @@ static __always_inline void flow_track(struct np_flow *f, __u32 name, const stru
 /* Does the backend the flow was given still serve someone? */
 static __always_inline bool flow_backend_used(struct np_flow *f, int family)
 {
-	struct np_backend *b = bpf_map_lookup_elem(&backends, &f->backend);
+	struct np_backend *b = flow_backend(f);
 
 	return b && b->flags & NP_BACKEND_USED && b->port == f->port[NP_BACKEND] &&
 	       flow_addr_is(f, NP_BACKEND, &b->addr, family);

@@ -11,7 +11,6 @@
 
 #include <linux/errno.h>
 
-#include "count.h"
 #include "flow.h"
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
@@ -139,12 +138,13 @@ static __always_inline int end_flow(__u32 number, __u32 seq, int family)
 {
 	struct np_flow *flow = flow_record(number, family);
 
-	if (flow && !(seq & 1) && __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) == seq)
-		flow_release(flow, number, family);
+	if (!flow || seq & 1 || __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
+		return -ESTALE;
+	flow_release(flow, number, family);
 	return 0;
 }
 
-/* End the life of a record that seq stands for; nothing happens if it is over already. */
+/* End the life of a record that seq stands for. -ESTALE: it is over already. */
 __noinline int flow_end(__u32 number, __u32 seq, __u32 family)
 {
 	return family == NP_IPV4 ? end_flow(number, seq, NP_IPV4) : end_flow(number, seq, NP_IPV6);
@@ -191,7 +191,8 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 		return -EBUSY;
 	if (!flow_gives_way(flow, name, how >> NAME_URGENCY_SHIFT & NAME_URGENCY_MASK, now32()))
 		return -EEXIST;
-	return end_flow(number, seq, family);
+	end_flow(number, seq, family);
+	return 0;
 }
 
 /* Is the name taken by another flow? One that is over is ended and does not count. */
@@ -304,9 +305,7 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 
 static __always_inline __u32 claim(__u32 hook, int family)
 {
-	__u32 cpu = (bpf_get_smp_processor_id() & (NP_FLOW_HANDS - 1)) +
-		    (family == NP_IPV4 ? 0 : NP_FLOW_HANDS);
-	struct np_flow_hand *hand = bpf_map_lookup_elem(&flow_hands, &cpu);
+	struct np_flow_hand *hand = flow_hand(family);
 	__u64 least = (__u64)RANK_LIVE << 32;
 	__u32 first, best = 0, best_seq = 0, now = now32();
 	struct np_flow *flow;

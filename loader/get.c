@@ -163,7 +163,7 @@ static json_t *flow_json(const struct np_flow *f, const __be32 *addr, int words,
 /* A record may change while it is read: it is copied, and counts if seq stayed what it was. */
 static void get_flows(struct query *q, const void *table, uint32_t size, size_t stride, int words)
 {
-	const uint32_t *timeout = q->d->tables->flow_timeout;
+	const uint32_t *timeout = q->d->tables->settings->flow_timeout;
 	uint32_t hertz = tables_hertz(), now = tables_jiffies(), seq, i;
 	union {
 		struct np_flow flow;

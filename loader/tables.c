@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../maps/settings.h"
 #include "cidr.h"
 #include "sock.skel.h"
 #include "tc.skel.h"
@@ -334,19 +333,11 @@ void tables_ask_jiffies(const struct tables *t)
 		jiffies_ahead = run.retval - clock_jiffies();
 }
 
-static void choose_timeouts(struct tables *t, const uint32_t *seconds)
-{
-	uint32_t hertz = tables_hertz();
-	int i;
-
-	for (i = 0; i < NP_FLOW_STATES; i++)
-		t->flow_timeout[i] = (seconds && seconds[i] ? seconds[i] : flow_seconds[i]) * hertz;
-}
-
 static void fill_settings(const struct tables *t, const struct tables_options *o,
 			  struct np_settings *s)
 {
 	uint32_t hertz = tables_hertz();
+	int i;
 
 	memset(s, 0, sizeof(*s));
 	memcpy(s->hash_key, t->hash_key, sizeof(s->hash_key));
@@ -354,7 +345,10 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	s->iface_mask = t->size[TABLE_ifaces] - 1;
 	s->flow4_mask = t->size[TABLE_flows4] - 1;
 	s->flow6_mask = t->size[TABLE_flows6] - 1;
-	memcpy(s->flow_timeout, t->flow_timeout, sizeof(s->flow_timeout));
+	for (i = 0; i < NP_FLOW_STATES; i++)
+		s->flow_timeout[i] =
+			hertz * (o->flow_seconds && o->flow_seconds[i] ? o->flow_seconds[i]
+								       : flow_seconds[i]);
 	s->hertz = hertz;
 	s->route_lifetime = hertz / 10;
 	s->direct_checksum = t->direct_checksum;
@@ -528,6 +522,7 @@ static int load_programs(struct tables *t, const struct tables_options *o)
 	}
 	if (rc)
 		return rc;
+	t->settings = (const struct np_settings *)&t->tc->rodata->np;
 	t->ingress_fd = bpf_program__fd(t->tc->progs.np_ingress);
 	t->egress_fd = bpf_program__fd(t->tc->progs.np_egress);
 	t->now_fd = bpf_program__fd(t->tc->progs.np_now);
@@ -552,7 +547,6 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 	t->list_fd = -1;
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	choose_sizes(t, options);
-	choose_timeouts(t, options->flow_seconds);
 	rc = open_tables(t, options->bpffs);
 	rc = rc ?: check_sizes(t, options->bpffs ?: "");
 	rc = rc ?: open_config(t);

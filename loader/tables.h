@@ -17,6 +17,7 @@
 #include "../maps/limit.h"
 #include "../maps/route.h"
 #include "../maps/service.h"
+#include "../maps/settings.h"
 #include "../maps/sock.h"
 #include "../maps/stats.h"
 
@@ -108,7 +109,7 @@ struct tables {
 	bool adopted;		 /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];
-	uint32_t flow_timeout[NP_FLOW_STATES_ROOM]; /* in jiffies, by enum np_flow_state */
+	const struct np_settings *settings; /* what the programs were loaded with */
 	struct tc_bpf *tc;
 	struct xdp_bpf *xdp;
 	struct sock_bpf *sock;

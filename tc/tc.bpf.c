@@ -441,7 +441,8 @@ int np_egress(struct __sk_buff *skb)
 	return tc_run(skb, NP_HOOK_EGRESS);
 }
 
-/* For nearpathd, which cannot read jiffies otherwise; run by BPF_PROG_TEST_RUN and never attached. */
+/* For nearpathd, which cannot read jiffies otherwise; run by BPF_PROG_TEST_RUN and never attached.
+ */
 SEC("tc")
 int np_now(struct __sk_buff *skb)
 {

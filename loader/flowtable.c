@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The programs' flow table code over the mapped tables. What it is given by its includer is here:
+ * how a record is reached, the settings, the time.
+ */
+#include "flowtable.h"
+
+#include <linux/bpf.h>
+#include <sched.h>
+#include <string.h>
+
+#include "../maps/settings.h"
+
+/* The tables of the call that this thread is in. */
+static __thread struct tables *table;
+
+/* The settings that the programs were loaded with. */
+#define np (*table->settings)
+
+#define np_ctx struct __sk_buff /* for packet.h; no packet comes here */
+
+static inline __u32 now32(void)
+{
+	return tables_jiffies();
+}
+
+static inline struct np_flow *flow_record(__u32 number, int family)
+{
+	if (family == NP_IPV4)
+		return number < table->size[TABLE_flows4] ? &table->flows4[number].flow : NULL;
+	return number < table->size[TABLE_flows6] ? &table->flows6[number].flow : NULL;
+}
+
+static inline struct np_bucket *flow_bucket(__u32 number, int family)
+{
+	if (family == NP_IPV4)
+		return number < table->size[TABLE_flow_index4] ? &table->flow_index4[number] : NULL;
+	return number < table->size[TABLE_flow_index6] ? &table->flow_index6[number] : NULL;
+}
+
+static inline struct np_flow_hand *flow_hand(int family)
+{
+	int cpu = sched_getcpu();
+
+	return &table->flow_hands[((cpu < 0 ? 0 : cpu) & (NP_FLOW_HANDS - 1)) +
+				  (family == NP_IPV4 ? 0 : NP_FLOW_HANDS)];
+}
+
+static inline struct np_backend *flow_backend(const struct np_flow *flow)
+{
+	return flow->backend < table->size[TABLE_backends] ? &table->backends[flow->backend] : NULL;
+}
+
+/* The counters are the programs', one writer a CPU. */
+static inline int count(__u32 hook, __u32 reason)
+{
+	(void)hook;
+	(void)reason;
+	return 0;
+}
+
+/* clang's, for loops that the verifier follows. */
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
+
+#include "../datapath/flow.h"
+#include "../datapath/flow_new.h"
+
+static uint32_t records(int family)
+{
+	return table->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6];
+}
+
+int flowtable_read(struct tables *t, int family, uint32_t number, struct flowtable_flow *flow,
+		   uint32_t *seq)
+{
+	struct flow_hit hit = {.number = number};
+	struct flowtable_flow f = {.family = family};
+
+	table = t;
+	hit.flow = flow_record(number, family);
+	if (!hit.flow)
+		return -ENOENT;
+	hit.seq = __atomic_load_n(&hit.flow->seq, __ATOMIC_ACQUIRE);
+	f.protocol = hit.flow->protocol;
+	f.state = hit.flow->state;
+	f.flags = hit.flow->flags;
+	f.seen = hit.flow->seen;
+	f.born = hit.flow->born;
+	f.service = hit.flow->service;
+	f.backend = hit.flow->backend;
+	memcpy(f.port, hit.flow->port, sizeof(f.port));
+	for (int i = 0; i < NP_PLACES; i++)
+		addr_read(&f.addr[i], flow_addr(hit.flow, i, family), family);
+	if (hit.seq & 1 || f.state == NP_FLOW_FREE || !flow_unchanged(&hit, 0))
+		return -ENOENT;
+	*flow = f;
+	if (seq)
+		*seq = hit.seq;
+	return 0;
+}
+
+int flowtable_find(struct tables *t, const struct flowtable_tuple *tuple, uint32_t space,
+		   struct flowtable_hit *hit)
+{
+	struct tuple key = {.src = tuple->src,
+			    .dst = tuple->dst,
+			    .ports = PORTS(tuple->src_port, tuple->dst_port),
+			    .protocol = tuple->protocol};
+	struct tuple scratch;
+	struct flow_hit found;
+
+	table = t;
+	found = tuple->family == NP_IPV4 ? flow_find(&key, space, NP_IPV4, &scratch)
+					 : flow_find(&key, space, NP_IPV6, &scratch);
+	if (!found.flow || !flow_unchanged(&found, 0))
+		return -ENOENT;
+	*hit = (struct flowtable_hit){.number = found.number, .seq = found.seq, .name = found.name};
+	return 0;
+}
+
+int flowtable_end(struct tables *t, int family, uint32_t number, uint32_t seq)
+{
+	table = t;
+	return flow_end(number, seq, family);
+}
+
+/* The whole table may be looked at, where a program looks at a few records. */
+static int claim_any(int family, uint32_t *number)
+{
+	uint32_t tries = records(family) / FLOW_PROBES + FLOW_CLAIM_TRIES, claimed = 0;
+
+	while (tries-- && !claimed)
+		claimed = flow_claim(0, family);
+	*number = claimed - 1;
+	return claimed ? 0 : -ENOSPC;
+}
+
+/* All names of a claimed record; FORWARD comes last: with it, packets find it. */
+static int name_all(struct np_flow *record, uint32_t number, const struct flow_request *r,
+		    __be16 port, int family)
+{
+	struct tuple forward = r->tuple;
+	int rc = flow_name_backend_side(record, number, r, port, 0, family), i;
+
+	if (rc)
+		return rc;
+	rc = -EBUSY;
+	for (i = 0; i < FLOW_NAME_TRIES && rc == -EBUSY; i++)
+		rc = flow_name_insert(&forward, NP_NAME_FORWARD, number, family);
+	return rc;
+}
+
+int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32_t *number)
+{
+	struct flow_request r = {
+		.tuple = {.src = flow->addr[NP_CLIENT],
+			  .dst = flow->addr[NP_FRONTEND],
+			  .ports = PORTS(flow->port[NP_CLIENT], flow->port[NP_FRONTEND]),
+			  .protocol = flow->protocol},
+		.backend = flow->addr[NP_BACKEND],
+		.snat = flow->addr[NP_SNAT],
+		.backend_number = flow->backend,
+		.service = flow->service,
+		.backend_port = flow->port[NP_BACKEND],
+		.flags = flow->flags,
+	};
+	struct np_flow *record;
+	uint32_t n;
+	int rc;
+
+	if (flow->state == NP_FLOW_FREE || flow->state >= NP_FLOW_STATES ||
+	    (flow->family != NP_IPV4 && flow->family != NP_IPV6))
+		return -EINVAL;
+	table = t;
+	rc = claim_any(flow->family, &n);
+	if (rc)
+		return rc;
+	record = flow_record(n, flow->family);
+	flow_fill(record, &r, flow->family);
+	record->state = flow->state;
+	record->seen = flow->seen;
+	record->born = flow->born;
+	rc = name_all(record, n, &r, flow->port[NP_SNAT], flow->family);
+	if (rc) {
+		flow_release(record, n, flow->family);
+		return rc;
+	}
+	flow_publish(record);
+	if (number)
+		*number = n;
+	return 0;
+}
