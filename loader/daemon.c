@@ -475,6 +475,7 @@ static int start_parts(struct daemon *d)
 	}
 	rc = sources_new(d->tables, &d->sources);
 	rc = rc ?: publisher_new(d->tables, source_of, d, &d->publisher);
+	rc = rc ?: sweep_new(d->base, d->tables, &d->sweep);
 	rc = rc ?: store_new(&d->store);
 	d->node = (struct node){.options = &d->options, .store = d->store};
 	rc = rc ?: monitor_new(d, &d->monitor);
@@ -503,6 +504,7 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	if (rc)
 		return rc;
 	monitor_start(d->monitor);
+	sweep_round(d->sweep);
 	daemon_log("ready: node \"%s\", %zu services, %zu interfaces, tables %s, socket \"%s\"",
 		   d->options.node_name, store_count(d->store, KUBE_SERVICE),
 		   ifaces_count(d->ifaces), d->tables->adopted ? "adopted" : "new",
@@ -540,6 +542,7 @@ void daemon_free(struct daemon **daemon)
 	sockets_free(&d->sockets);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
+	sweep_free(&d->sweep);
 	sources_free(&d->sources);
 	store_free(&d->store);
 	netlink_close(&d->netlink);

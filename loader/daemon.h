@@ -20,6 +20,7 @@
 #include "sockets.h"
 #include "sources.h"
 #include "store.h"
+#include "sweep.h"
 #include "tables.h"
 
 struct event;
@@ -38,6 +39,7 @@ struct daemon {
 	struct netlink *netlink;
 	struct ifaces *ifaces;
 	struct sockets *sockets;
+	struct sweep *sweep;
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */

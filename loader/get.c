@@ -119,14 +119,21 @@ static int visit_backend(const struct publish_backend *b, void *arg)
 {
 	const struct np_backend *e = b->entry;
 	struct query *q = arg;
+	const struct tables *t = q->d->tables;
+	json_int_t used = 0;
+	int i;
 
-	return json_array_append_new(q->list,
-				     json_pack("{s:o,s:b,s:s,s:o,s:i}", "address",
-					       endpoint_json(e->family, &e->addr, e->port), "local",
-					       !!(e->flags & NP_BACKEND_LOCAL), "zone_class",
-					       zone_names[e->zone % NP_ZONE_CLASSES], "snat",
-					       address_json(e->family, &e->snat), "references",
-					       (int)b->references));
+	for (i = 0; i < SWEEP_PROTOCOLS; i++)
+		used += sweep_ports(q->d->sweep, i, b->number);
+	return json_array_append_new(
+		q->list, json_pack("{s:o,s:b,s:s,s:o,s:i,s:{s:I,s:I,s:I}}", "address",
+				   endpoint_json(e->family, &e->addr, e->port), "local",
+				   !!(e->flags & NP_BACKEND_LOCAL), "zone_class",
+				   zone_names[e->zone % NP_ZONE_CLASSES], "snat",
+				   address_json(e->family, &e->snat), "references",
+				   (int)b->references, "snat_ports", "used", used, "max",
+				   (json_int_t)t->settings->snat_port_count * (1 + e->sources),
+				   "refused", (json_int_t)t->snat_ports[b->number].refused));
 }
 
 static int visit_object(const struct kube_object *object, void *arg)
@@ -293,9 +300,13 @@ static json_t *tables_json(struct daemon *d)
 					      "size", (json_int_t)size));
 	}
 	json_object_set_new(o, "flows4",
-			    json_pack("{s:I}", "size", (json_int_t)d->tables->size[TABLE_flows4]));
+			    json_pack("{s:I,s:I}", "used",
+				      (json_int_t)sweep_counts(d->sweep)->total[SWEEP_IPV4], "size",
+				      (json_int_t)d->tables->size[TABLE_flows4]));
 	json_object_set_new(o, "flows6",
-			    json_pack("{s:I}", "size", (json_int_t)d->tables->size[TABLE_flows6]));
+			    json_pack("{s:I,s:I}", "used",
+				      (json_int_t)sweep_counts(d->sweep)->total[SWEEP_IPV6], "size",
+				      (json_int_t)d->tables->size[TABLE_flows6]));
 	return o;
 }
 

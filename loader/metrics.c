@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The text of /metrics. Families in order of their names, samples in order of their labels. Flows
- * are not counted: that would be a walk through all of a table of their number.
+ * The text of /metrics. Families in order of their names, samples in order of their labels.
  */
 #include "metrics.h"
 
@@ -34,8 +33,7 @@ void metrics_init(struct metrics *m)
 	}
 }
 
-/* The places of count names in the order of the names. */
-static void sort_names(const char *const *names, int count, int *order)
+void metrics_sort(const char *const *names, int count, int *order)
 {
 	int j;
 
@@ -166,8 +164,8 @@ static void write_packets(FILE *out, const struct tables *t)
 	int hooks[NP_HOOKS], reasons[NP_REASONS];
 	uint64_t sum;
 
-	sort_names(hook_names, NP_HOOKS, hooks);
-	sort_names(reason_names, NP_REASONS, reasons);
+	metrics_sort(hook_names, NP_HOOKS, hooks);
+	metrics_sort(reason_names, NP_REASONS, reasons);
 	prometheus_family(out, "nearpath_packets_total", "counter",
 			  "Packets that did not simply pass, by hook and reason.");
 	for (int h = 0; h < NP_HOOKS; h++) {
@@ -228,7 +226,7 @@ static void write_services(FILE *out, struct daemon *d)
 {
 	struct service_writer w = {.out = out, .d = d};
 
-	sort_names(zone_names, NP_ZONE_CLASSES, w.zones);
+	metrics_sort(zone_names, NP_ZONE_CLASSES, w.zones);
 	prometheus_family(out, "nearpath_service_connections_total", "counter",
 			  "New connections of a service port by where their endpoint is.");
 	publish_each(d->publisher, write_connections, &w);
@@ -271,9 +269,11 @@ static void write_nearpath(FILE *out, struct daemon *d)
 {
 	prometheus_family(out, "nearpath_build_info", "gauge", "1, with the version.");
 	fprintf(out, "nearpath_build_info{version=\"%s\"} 1\n", NEARPATH_VERSION);
+	metrics_write_flows(out, d);
 	write_objects(out, d);
 	write_packets(out, d->tables);
 	write_services(out, d);
+	metrics_write_ports(out, d);
 	write_tables(out, d);
 	write_one(out, "process_start_time_seconds", "gauge",
 		  "When the process began, in seconds since 1970.", (uint64_t)d->started);

@@ -6,6 +6,8 @@
 #ifndef NEARPATH_LOADER_METRICS_H
 #define NEARPATH_LOADER_METRICS_H
 
+#include <stdio.h>
+
 #include "health.h"
 #include "histogram.h"
 
@@ -27,5 +29,12 @@ void metrics_init(struct metrics *m);
 
 /* *text is to be freed by free(). 0 or -ENOMEM. */
 int metrics_text(const struct metrics *m, struct daemon *d, char **text, size_t *length);
+
+/* metrics_flows.c: families of the text, in the order of their names. */
+void metrics_write_flows(FILE *out, struct daemon *d);
+void metrics_write_ports(FILE *out, struct daemon *d);
+
+/* The places of count names in the order of the names. */
+void metrics_sort(const char *const *names, int count, int *order);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 const char *const verdict_names[NP_VERDICTS] = {
 #define X(e, name) [NP_VERDICT_##e] = name,
@@ -66,12 +67,20 @@ json_t *address_json(uint8_t family, const void *addr)
 	return json_string(address_text(family, addr, text));
 }
 
+void endpoint_text(uint8_t family, const void *addr, __be16 port, char *text, size_t size)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	snprintf(text, size, family == NP_IPV4 ? "%s:%u" : "[%s]:%u",
+		 address_text(family, addr, address), ntohs(port));
+}
+
 json_t *endpoint_json(uint8_t family, const void *addr, __be16 port)
 {
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN + 8];
 
-	return json_sprintf(family == NP_IPV4 ? "%s:%u" : "[%s]:%u",
-			    address_text(family, addr, text), ntohs(port));
+	endpoint_text(family, addr, port, text, sizeof(text));
+	return json_string(text);
 }
 
 json_t *cidr_json(const struct cidr *cidr)

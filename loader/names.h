@@ -22,6 +22,8 @@ const char *protocol_name(uint8_t protocol);
  */
 json_t *address_json(uint8_t family, const void *addr);
 json_t *endpoint_json(uint8_t family, const void *addr, __be16 port);
+/* The same text of an endpoint, cut to size. */
+void endpoint_text(uint8_t family, const void *addr, __be16 port, char *text, size_t size);
 json_t *cidr_json(const struct cidr *cidr);
 
 #endif

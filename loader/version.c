@@ -40,6 +40,7 @@ static void backend_fill(struct publisher *p, const struct backend *b)
 	struct np_backend *entry = &p->tables->backends[b->number];
 
 	memset(entry, 0, sizeof(*entry));
+	memset(&p->tables->snat_ports[b->number], 0, sizeof(struct np_ports));
 	entry->addr = b->key.addr;
 	entry->port = b->key.port;
 	entry->family = b->key.family;
