@@ -123,7 +123,8 @@ static inline int state_fill_flows(struct tables *t, int family, uint32_t now)
 	     state_flow(t, family, IPPROTO_TCP, n++, &client, &local, 0, now);
 	for (uint32_t port = 0; port < 65536 && !rc; port++) {
 		client.port = port;
-		rc = state_flow(t, family, IPPROTO_TCP, n++, &client, &crowd, flags, now);
+		rc = state_flow(t, family, IPPROTO_TCP, n, &client, &crowd, flags, now);
+		n += 3; /* as programs do, spread over the table */
 	}
 	return rc;
 }
@@ -135,8 +136,6 @@ static inline int state_reset_flows(struct tables *t, uint32_t now)
 	memset(t->flows6, 0, t->size[TABLE_flows6] * sizeof(*t->flows6));
 	memset(t->flow_index4, 0, t->size[TABLE_flow_index4] * sizeof(*t->flow_index4));
 	memset(t->flow_index6, 0, t->size[TABLE_flow_index6] * sizeof(*t->flow_index6));
-	for (uint32_t i = 0; i < t->size[TABLE_flow_hands]; i++)
-		t->flow_hands[i].next = 65536 + 3;
 	return state_fill_flows(t, NP_IPV4, now) ?: state_fill_flows(t, NP_IPV6, now);
 }
 

@@ -131,13 +131,15 @@ __noinline int port_is_foreign(np_ctx *ctx, struct flow_request *r, __u32 port, 
 /*
  * A port for try number i. The client's own first, where it may stay. For translation all ports
  * take turns at each backend, beginning with the one that was not used for longest; neighbours in
- * turn are not neighbours in number, so that they are no more guessable than need be.
+ * turn are not neighbours in number, so that they are no more guessable than need be. Where many in
+ * a row are in use, one at random may not be.
  */
 static __always_inline __be16 port_candidate(const struct flow_request *r, __u32 turn, __u32 i)
 {
 	if (!i && !r->move_port && !(r->flags & NP_FLOW_TRANSLATED))
 		return SPORT(r->tuple.ports);
-	turn = ((turn + i) * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
+	turn += i < FLOW_PORT_TURNS ? i : bpf_get_prandom_u32() >> 8;
+	turn = (turn * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
 	return bpf_htons(np.snat_port_first + turn);
 }
 
@@ -161,39 +163,55 @@ static __always_inline bool next_source(struct flow_request *r, struct np_flow *
 	return true;
 }
 
+/* How hard try i presses those that nobody has answered; see flow_gives_way(). */
+static __always_inline __u32 port_urgency(const struct np_ports *ports, __u32 i)
+{
+	__u32 urgency = ports->urgency + i * (NAME_URGENCY_MASK + 1) / FLOW_PORT_TRIES;
+
+	return urgency > NAME_URGENCY_MASK ? NAME_URGENCY_MASK : urgency;
+}
+
+/* A port was found: the next connection looks where this one ended, and presses a little less. */
+static __always_inline void port_found(const struct flow_request *r, __be16 port,
+				       struct np_ports *ports, __u32 turn, __u32 i, __u32 urgency)
+{
+	if (!(r->flags & NP_FLOW_TRANSLATED)) {
+		if (port != SPORT(r->tuple.ports))
+			count(r->hook, NP_REASON_PORT_MOVED);
+		return;
+	}
+	ports->next = turn + (i < FLOW_PORT_TURNS ? i + 1 : FLOW_PORT_TURNS);
+	ports->urgency = urgency ? urgency - 1 : 0;
+}
+
 static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_request *r, int family)
 {
-	__u32 key = r->backend_number, turn = bpf_get_prandom_u32();
-	struct np_ports *ports = NULL;
+	__u32 key = r->backend_number, turn;
+	struct np_ports *ports = bpf_map_lookup_elem(&snat_ports, &key);
 	struct np_flow *flow = flow_record(number, family);
 	int i;
 
-	if (!flow)
+	if (!flow || !ports)
 		return -EINVAL;
-	if (r->flags & NP_FLOW_TRANSLATED)
-		ports = bpf_map_lookup_elem(&snat_ports, &key);
-	if (ports)
-		turn = ports->next;
+	turn = ports->next;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < FLOW_PORT_TRIES * (1 + NP_SOURCES_EACH); i++) {
-		__be16 port = port_candidate(r, turn, i);
-		__u32 urgency = i % FLOW_PORT_TRIES * (NAME_URGENCY_MASK + 1) / FLOW_PORT_TRIES;
+	for (i = 0; i < FLOW_PORT_TRIES + FLOW_PORT_MORE * NP_SOURCES_EACH; i++) {
+		__u32 urgency = port_urgency(ports, i);
+		__be16 port;
 
-		if (i && !(i % FLOW_PORT_TRIES) &&
-		    !next_source(r, flow, i / FLOW_PORT_TRIES - 1, family))
+		if (i >= FLOW_PORT_TRIES && !(i % FLOW_PORT_MORE) &&
+		    !next_source(r, flow, (i - FLOW_PORT_TRIES) / FLOW_PORT_MORE, family))
 			break;
+		port = port_candidate(r, turn, i);
 		if (!flow_name_backend_side(flow, number, r, port, urgency, family) &&
 		    !port_is_foreign(ctx, r, port, family)) {
-			if (ports)
-				ports->next = turn + i + 1;
-			else if (port != SPORT(r->tuple.ports))
-				count(r->hook, NP_REASON_PORT_MOVED);
+			port_found(r, port, ports, turn, i, urgency);
 			return 0;
 		}
 		flow_unname(number, family);
 	}
-	if (ports)
-		__sync_fetch_and_add(&ports->refused, 1);
+	ports->next = turn + FLOW_PORT_TURNS;
+	__sync_fetch_and_add(&ports->refused, 1);
 	return -EADDRINUSE;
 }
 

@@ -15,7 +15,9 @@
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
 #define FLOW_PROBES	 32
-#define FLOW_PORT_TRIES	 48 /* at each address */
+#define FLOW_PORT_TURNS	 32 /* ports in a row; then, as many times, at random, */
+#define FLOW_PORT_TRIES	 96
+#define FLOW_PORT_MORE	 32 /* and at each other address */
 #define FLOW_CLAIM_TRIES 4
 #define FLOW_NAME_TRIES	 3
 
@@ -303,17 +305,13 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 	return rank << 32 | (__u32)~flow_age(flow, now);
 }
 
-static __always_inline __u32 claim(__u32 hook, int family)
+static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 {
-	struct np_flow_hand *hand = flow_hand(family);
 	__u64 least = (__u64)RANK_LIVE << 32;
-	__u32 first, best = 0, best_seq = 0, now = now32();
+	__u32 best = 0, best_seq = 0, now = now32();
 	struct np_flow *flow;
 	int i;
 
-	if (!hand)
-		return 0;
-	first = hand->next;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < FLOW_PROBES; i++) {
 		__u32 number = (first + i) & FLOW_MASK(family), seq;
@@ -332,11 +330,8 @@ static __always_inline __u32 claim(__u32 hook, int family)
 		if (!(worth >> 32))
 			break;
 	}
-	if (least == (__u64)RANK_LIVE << 32) {
-		hand->next = first + FLOW_PROBES;
+	if (least == (__u64)RANK_LIVE << 32)
 		return 0;
-	}
-	hand->next = best + 1;
 	flow = flow_record(best, family);
 	if (!flow || __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
 		return 0;
@@ -352,12 +347,15 @@ static __always_inline __u32 claim(__u32 hook, int family)
 }
 
 /*
- * Take the best of the next FLOW_PROBES records. Returns its number plus one, with seq odd and
- * no names; 0 if all are live or another CPU was faster.
+ * Take the best of FLOW_PROBES records in a row, anywhere: what is live is then spread over the
+ * table, and no row of it is as full as if records were taken one after the other. Returns its
+ * number plus one, with seq odd and no names; 0 if all are live or another CPU was faster.
  */
 __noinline __u32 flow_claim(__u32 hook, __u32 family)
 {
-	return family == NP_IPV4 ? claim(hook, NP_IPV4) : claim(hook, NP_IPV6);
+	__u32 first = flow_random();
+
+	return family == NP_IPV4 ? claim(first, hook, NP_IPV4) : claim(first, hook, NP_IPV6);
 }
 
 /* Fill a claimed record with all but its source port and names. */

@@ -36,13 +36,9 @@ static __always_inline struct np_bucket *flow_bucket(__u32 number, int family)
 	return bpf_map_lookup_elem(&flow_index6, &number);
 }
 
-/* This CPU's hand in the family's records. */
-static __always_inline struct np_flow_hand *flow_hand(int family)
+static __always_inline __u32 flow_random(void)
 {
-	__u32 cpu = (bpf_get_smp_processor_id() & (NP_FLOW_HANDS - 1)) +
-		    (family == NP_IPV4 ? 0 : NP_FLOW_HANDS);
-
-	return bpf_map_lookup_elem(&flow_hands, &cpu);
+	return bpf_get_prandom_u32();
 }
 
 static __always_inline struct np_backend *flow_backend(const struct np_flow *flow)

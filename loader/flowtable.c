@@ -6,7 +6,7 @@
 #include "flowtable.h"
 
 #include <linux/bpf.h>
-#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../maps/settings.h"
@@ -38,12 +38,9 @@ static inline struct np_bucket *flow_bucket(__u32 number, int family)
 	return number < table->size[TABLE_flow_index6] ? &table->flow_index6[number] : NULL;
 }
 
-static inline struct np_flow_hand *flow_hand(int family)
+static inline __u32 flow_random(void)
 {
-	int cpu = sched_getcpu();
-
-	return &table->flow_hands[((cpu < 0 ? 0 : cpu) & (NP_FLOW_HANDS - 1)) +
-				  (family == NP_IPV4 ? 0 : NP_FLOW_HANDS)];
+	return mrand48();
 }
 
 static inline struct np_backend *flow_backend(const struct np_flow *flow)
@@ -124,13 +121,21 @@ int flowtable_end(struct tables *t, int family, uint32_t number, uint32_t seq)
 	return flow_end(number, seq, family);
 }
 
-/* The whole table may be looked at, where a program looks at a few records. */
+static uint32_t claim_from(uint32_t first, int family)
+{
+	return family == NP_IPV4 ? claim(first, 0, NP_IPV4) : claim(first, 0, NP_IPV6);
+}
+
+/* As a program does; where that finds none, the whole table is looked at. */
 static int claim_any(int family, uint32_t *number)
 {
-	uint32_t tries = records(family) / FLOW_PROBES + FLOW_CLAIM_TRIES, claimed = 0;
+	uint32_t claimed = 0, first;
+	int i;
 
-	while (tries-- && !claimed)
-		claimed = flow_claim(0, family);
+	for (i = 0; i < FLOW_CLAIM_TRIES && !claimed; i++)
+		claimed = claim_from(flow_random(), family);
+	for (first = 0; first < records(family) && !claimed; first += FLOW_PROBES)
+		claimed = claim_from(first, family);
 	*number = claimed - 1;
 	return claimed ? 0 : -ENOSPC;
 }

@@ -115,8 +115,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 void sweep_round(struct sweep *s)
 {
 	s->next = 0;
-	s->current = (struct sweep_counts){.expired = s->current.expired,
-					   .rounds = s->current.rounds};
+	s->current =
+		(struct sweep_counts){.expired = s->current.expired, .rounds = s->current.rounds};
 	memset(s->ports_current, 0, SWEEP_PROTOCOLS * (size_t)s->backends * sizeof(*s->ports));
 	slice(s, records(s));
 }

@@ -106,7 +106,6 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_snat_ports] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;
-	t->size[TABLE_flow_hands] = 2 * NP_FLOW_HANDS;
 	t->size[TABLE_ifaces] = IFACE_TABLE_SIZE;
 	t->size[TABLE_config] = 1;
 	t->size[TABLE_stats] = cpus > 0 ? cpus : 1;
@@ -242,9 +241,6 @@ static int open_config(struct tables *t)
 		if (getrandom(t->config->hash_key, sizeof(t->config->hash_key), 0) < 0)
 			return -errno;
 		clear_ranges(t->config);
-		for (uint32_t i = 0; i < 2 * NP_FLOW_HANDS; i++)
-			t->flow_hands[i].next = (uint64_t)(i % NP_FLOW_HANDS) *
-						t->size[TABLE_flows4] / t->size[TABLE_stats];
 		__atomic_store_n(&t->config->abi_version, NP_ABI_VERSION, __ATOMIC_RELEASE);
 	}
 	if (t->config->abi_version != NP_ABI_VERSION) {

@@ -33,7 +33,6 @@
 	X(flows4, struct np_flow4)                                                                 \
 	X(flow_index6, struct np_bucket)                                                           \
 	X(flows6, struct np_flow6)                                                                 \
-	X(flow_hands, struct np_flow_hand)                                                         \
 	X(ifaces, struct np_iface)                                                                 \
 	X(config, struct np_config)                                                                \
 	X(routes, struct np_route)                                                                 \

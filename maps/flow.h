@@ -124,13 +124,4 @@ NP_STATIC_ASSERT(sizeof(struct np_flow6) == 128);
 #define NP_FLOW_NAME_SHIFT  30
 #define NP_FLOW_RECORD_MASK ((1U << NP_FLOW_NAME_SHIFT) - 1)
 
-/* Where a CPU looks for a free record next; a cache line each. */
-#define NP_FLOW_HANDS 256 /* a power of two; CPUs beyond it share */
-
-struct np_flow_hand {
-	__u32 next;
-	__u8 pad[60];
-};
-NP_STATIC_ASSERT(sizeof(struct np_flow_hand) == 64);
-
 #endif

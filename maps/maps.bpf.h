@@ -111,15 +111,6 @@ struct {
 	__type(value, struct np_flow6);
 } flows6 SEC(".maps");
 
-/* Where each CPU looks for a free record next: IPv4 first, then IPv6. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2 * NP_FLOW_HANDS);
-	__type(key, __u32);
-	__type(value, struct np_flow_hand);
-} flow_hands SEC(".maps");
-
 /* What is switched on at each interface. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -123,7 +123,7 @@ NP_STATIC_ASSERT(sizeof(struct np_source) == 16);
  */
 struct np_ports {
 	__u32 next;
-	__u32 pad;
+	__u32 urgency; /* with which one was found last: flow_gives_way() */
 	__u64 refused; /* connections that found no port */
 };
 NP_STATIC_ASSERT(sizeof(struct np_ports) == 16);

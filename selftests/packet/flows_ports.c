@@ -72,7 +72,7 @@ static const struct test tests[] = {
 		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK),
 		   .out = {.src = "cluster:80"}, HIT},
 		  {INGRESS, OPENS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"},
-		   DIRECT_MOVED, .flows = "tcp_syn_recv tcp_syn_sent"},
+		   DIRECT_MOVED, .flows = "tcp_syn_sent tcp_syn_recv"},
 		  {INGRESS, OPENS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"}, HIT},
 		  {EGRESS, SENDS("remote:8080", "pod:?0", .flags = SYN | ACK),
 		   .out = {.dst = "pod:40000"}, HIT, .flows = "tcp_syn_recv tcp_syn_recv"},

@@ -171,7 +171,7 @@ static const struct test tests[] = {
 		   .out.dst = "remote:8080", NEW},
 		  {INGRESS, OPENS("pod:40000", "cluster:80", .protocol = IPPROTO_TCP),
 		   .out.dst = "remote:8080", NEW},
-		  CLIENT(0, "sctp_new udp tcp_syn_sent")}},
+		  CLIENT(0, "tcp_syn_sent udp sctp_new")}},
 };
 
 #define ONLY(n, summed)                                                                            \

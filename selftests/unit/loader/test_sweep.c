@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The walk through the flow records: what it frees, what it leaves, what it counts, what it costs. */
+/* The walk through the flow records: what it frees, what it leaves, what it counts, what it costs.
+ */
 #include "sweep.h"
 
 #include <setjmp.h>
