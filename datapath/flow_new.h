@@ -35,8 +35,8 @@
  * How much a record is worth keeping, by its state: free, over, never answered by whoever opened
  * it, UDP. RANK_LIVE is never taken for a new flow.
  */
-#define RANK_UNANSWERED 2
-#define RANK_LIVE	5
+#define RANK_PASSING 3 /* up to this one: nobody relies on it for long */
+#define RANK_LIVE    5
 
 const volatile __u8 np_flow_rank[NP_FLOW_STATES_ROOM] = {
 	[NP_FLOW_FREE] = 0,
@@ -44,11 +44,11 @@ const volatile __u8 np_flow_rank[NP_FLOW_STATES_ROOM] = {
 	[NP_FLOW_TCP_TIME_WAIT] = 1,
 	[NP_FLOW_TCP_CLOSE] = 1,
 	[NP_FLOW_SCTP_CLOSED] = 1,
-	[NP_FLOW_TCP_SYN_SENT] = RANK_UNANSWERED,
-	[NP_FLOW_TCP_SYN_RECV] = RANK_UNANSWERED,
-	[NP_FLOW_UDP] = RANK_UNANSWERED,
-	[NP_FLOW_SCTP_NEW] = RANK_UNANSWERED,
-	[NP_FLOW_UDP_REPLIED] = 3,
+	[NP_FLOW_TCP_SYN_SENT] = 2,
+	[NP_FLOW_TCP_SYN_RECV] = 2,
+	[NP_FLOW_UDP] = 2,
+	[NP_FLOW_SCTP_NEW] = 2,
+	[NP_FLOW_UDP_REPLIED] = RANK_PASSING,
 	[NP_FLOW_UDP_STREAM] = 4,
 	[NP_FLOW_TCP_ESTABLISHED] = RANK_LIVE,
 	[NP_FLOW_TCP_FIN_WAIT] = RANK_LIVE,
@@ -165,8 +165,8 @@ static __always_inline bool name_is_stale(__u64 entry, __u32 at, int family)
 
 /*
  * May a new flow have this name of an old one? If the old one is over. The names with a chosen port
- * also if nobody has answered it, or a flood at one backend would hold all ports: the more ports
- * were tried in vain (urgency), the less time it has had for that.
+ * also if whoever opened it has not answered (UDP: not gone on), or a flood at one backend would
+ * hold all ports: the more ports were tried in vain (urgency), the less time there was for that.
  */
 static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 name, __u32 urgency,
 					   __u32 now)
@@ -176,7 +176,7 @@ static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 nam
 
 	if (flow_is_over(flow) || age > timeout)
 		return true;
-	return name != NP_NAME_FORWARD && flow_rank(flow) <= RANK_UNANSWERED &&
+	return name != NP_NAME_FORWARD && flow_rank(flow) <= RANK_PASSING &&
 	       age > timeout >> (NAME_URGENCY_FIRST + urgency);
 }
 

@@ -20,6 +20,7 @@ struct query {
 	json_t *list;
 	size_t limit;
 	size_t count;
+	json_int_t states[NP_FLOW_STATES]; /* flows in each */
 };
 
 static json_t *policy_json(const struct plan *plan, const struct plan_policy *policy)
@@ -189,6 +190,7 @@ static void get_flows(struct query *q, const void *table, uint32_t size, size_t 
 		if (__atomic_load_n(&f->seq, __ATOMIC_RELAXED) != seq ||
 		    age_of(now, copy.flow.seen) > timeout[copy.flow.state % NP_FLOW_STATES_ROOM])
 			continue;
+		q->states[copy.flow.state % NP_FLOW_STATES]++;
 		if (++q->count <= q->limit)
 			json_array_append_new(
 				q->list, flow_json(&copy.flow,
@@ -200,11 +202,16 @@ static void get_flows(struct query *q, const void *table, uint32_t size, size_t 
 static json_t *all_flows(struct query *q)
 {
 	const struct tables *t = q->d->tables;
+	json_t *states = json_object();
+	int i;
 
 	get_flows(q, t->flows4, t->size[TABLE_flows4], sizeof(struct np_flow4), 1);
 	get_flows(q, t->flows6, t->size[TABLE_flows6], sizeof(struct np_flow6), 4);
-	return json_pack("{s:O,s:I,s:b}", "flows", q->list, "count", (json_int_t)q->count,
-			 "truncated", q->count > q->limit);
+	for (i = 0; i < NP_FLOW_STATES; i++)
+		if (q->states[i])
+			json_object_set_new(states, state_names[i], json_integer(q->states[i]));
+	return json_pack("{s:O,s:I,s:o,s:b}", "flows", q->list, "count", (json_int_t)q->count,
+			 "states", states, "truncated", q->count > q->limit);
 }
 
 /* Optional params of the right type; what is wrong goes into error. */
