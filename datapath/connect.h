@@ -138,7 +138,10 @@ static __always_inline __be16 port_candidate(const struct flow_request *r, __u32
 {
 	if (!i && !r->move_port && !(r->flags & NP_FLOW_TRANSLATED))
 		return SPORT(r->tuple.ports);
-	turn += i < FLOW_PORT_TURNS ? i : bpf_get_prandom_u32() >> 8;
+	if (i < FLOW_PORT_TRIES ? i < FLOW_PORT_TURNS : i % FLOW_PORT_MORE < FLOW_PORT_MORE / 2)
+		turn += i % FLOW_PORT_TRIES;
+	else
+		turn += bpf_get_prandom_u32() >> 8;
 	turn = (turn * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
 	return bpf_htons(np.snat_port_first + turn);
 }
@@ -159,7 +162,6 @@ static __always_inline bool next_source(struct flow_request *r, struct np_flow *
 		return false;
 	r->snat = source->addr;
 	addr_write(flow_addr(flow, NP_SNAT, family), &r->snat, family);
-	count(r->hook, NP_REASON_SOURCE_MOVED);
 	return true;
 }
 
@@ -180,6 +182,8 @@ static __always_inline void port_found(const struct flow_request *r, __be16 port
 			count(r->hook, NP_REASON_PORT_MOVED);
 		return;
 	}
+	if (i >= FLOW_PORT_TRIES)
+		count(r->hook, NP_REASON_SOURCE_MOVED);
 	ports->next = turn + (i < FLOW_PORT_TURNS ? i + 1 : FLOW_PORT_TURNS);
 	ports->urgency = urgency ? urgency - 1 : 0;
 }

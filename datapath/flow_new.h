@@ -15,9 +15,9 @@
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
 #define FLOW_PROBES	 32
-#define FLOW_PORT_TURNS	 32 /* ports in a row; then, as many times, at random, */
-#define FLOW_PORT_TRIES	 96
-#define FLOW_PORT_MORE	 32 /* and at each other address */
+#define FLOW_PORT_TURNS	 32 /* ports in a row, */
+#define FLOW_PORT_TRIES	 96 /* and the rest of so many at random; */
+#define FLOW_PORT_MORE	 32 /* so many at each other address, half of them in a row */
 #define FLOW_CLAIM_TRIES 4
 #define FLOW_NAME_TRIES	 3
 
