@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-# One client port and one backend, met in every way at once: through two services, through a
-# service and directly, in either order, after a reset. Both conversations live and neither gets
-# the other's packets.
+# One client port and one backend, met in every way at once and one after the other: through two
+# services, through a service and directly, in either order, with and without conntrack, after a
+# reset, after FINs; from pods, from outside and from the node's own processes. All conversations
+# live and none gets another's packets.
 
 # shellcheck disable=SC2317 # functions that check and wait_for call
 # shellcheck source=selftests/lib.sh
@@ -133,8 +134,8 @@ direct_beside_service() {
 	held "IPv$f, direct after a service" direct
 }
 
-# Connections that are no service's are known to conntrack only, which runs where a rule asks for
-# it, as those of kube-proxy and of all network plugins do.
+# A pod's own socket tells of its direct connections; conntrack, which runs where a rule asks for
+# it, of those of others too.
 conntrack_on() {
 	in_ns node-a nft -f - <<-'END'
 		table inet track {
@@ -146,11 +147,69 @@ conntrack_on() {
 	END
 }
 
+# service_beside_direct FAMILY PORT WHAT
 service_beside_direct() {
 	local f=$1
-	hold "$f" direct 41008
-	hold "$f" one 41008
-	held "IPv$f, a service beside a direct connection" direct one
+	hold "$f" direct "$2"
+	hold "$f" one "$2"
+	held "IPv$f, a service beside a direct connection, $3" direct one
+}
+
+# The first datagram that goes to the pod itself gets around the flow to it.
+direct_beside_service_udp() {
+	local f=$1
+	PROTOCOL=UDP hold "$f" one 41009 --udp
+	PROTOCOL=UDP hold "$f" direct 41009 --udp
+	PROTOCOL=UDP hold "$f" two 41009 --udp
+	held "IPv$f UDP, direct beside two services from one port" one direct two
+}
+
+# Closed by FINs, the server's last: the port can be had at once, its old flows are in TIME_WAIT.
+after_fins() {
+	local f=$1 name failed=0
+	for name in one two direct two one direct one; do
+		world_load fins client-a --connect "$(to "$f" "$name")" --bytes 1000 \
+			--source "$(from "$f" 41010)" --timeout-ms 900 --linger0 || failed=$((failed + 1))
+	done
+	check_equal "IPv$f, one port again and again, with data: failed" 0 "$failed"
+	for name in one two direct; do
+		in_ns client-a python3 - "$(to "$f" "$name")" <<-'END' || failed=$((failed + 1))
+			import socket, sys
+			host, port = sys.argv[1].rsplit(":", 1)
+			host = host.strip("[]")
+			s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+			s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+			s.bind(("", 41011))
+			s.settimeout(2)
+			s.connect((host, int(port)))
+			assert s.recv(100).startswith(b"server-b")
+			s.shutdown(socket.SHUT_WR)
+			while s.recv(100):
+			    pass
+		END
+	done
+	check_equal "IPv$f, one port again in TIME_WAIT, by two services and directly: failed" 0 \
+		"$failed"
+}
+
+# The node's own processes: by any port at once, and by one port one after the other.
+from_node() {
+	local f=$1 name failed=0
+	for name in one two three direct; do
+		world_load_start "node-$name" node-a --connect "$(to "$f" "$name")" --count 300 \
+			--concurrency 50 --timeout-ms 3000
+	done
+	for name in one two three direct; do
+		world_load_end "node-$name" || true
+		check_equal "IPv$f, the node to \"$name\", 300 at once with the others: failed" 0 \
+			"$(world_result "node-$name" failed)"
+	done
+	for name in one direct two one direct; do
+		world_load node-again node-a --connect "$(to "$f" "$name")" --linger0 \
+			--source "$([[ $f == 4 ]] && echo 0.0.0.0:41012 || echo "[::]:41012")" \
+			--timeout-ms 900 || failed=$((failed + 1))
+	done
+	check_equal "IPv$f, the node from one port again and again: failed" 0 "$failed"
 }
 
 # What the collisions left behind does not hinder others.
@@ -169,13 +228,19 @@ main() {
 	done
 	world_nearpath node-a
 	world_apply node-a
+	for f in 4 6; do
+		service_beside_direct "$f" 41013 "without conntrack"
+		direct_beside_service_udp "$f"
+		from_node "$f"
+	done
 	conntrack_on
 	for f in 4 6; do
 		two_services "$f"
 		two_services_udp "$f"
 		after_reset "$f"
 		direct_beside_service "$f"
-		service_beside_direct "$f"
+		service_beside_direct "$f" 41008 "with conntrack"
+		after_fins "$f"
 	done
 	two_node_ports
 	afterwards
