@@ -421,6 +421,13 @@ world_nearpath() {
 		--uplinks eth0,zlink --xdp native --cluster-cidr "$WORLD_CLUSTER_CIDR" "$@"
 }
 
+# world_cgroup: the hierarchy of the node's own processes is mounted where those started in
+# namespaces see it; ip netns exec hides /sys. Call it before world_nearpath.
+world_cgroup() {
+	mkdir "$NP_DIR/cgroup"
+	mount -t cgroup2 cgroup2 "$NP_DIR/cgroup" 2>/dev/null || skip "the kernel has no cgroup v2"
+}
+
 world_apply() {
 	world_objects >"$NP_DIR/objects.json"
 	nearpath_at "$1" apply -f "$NP_DIR/objects.json" >/dev/null

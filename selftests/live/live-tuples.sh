@@ -221,6 +221,7 @@ afterwards() {
 main() {
 	local name f
 	np_init
+	world_cgroup
 	world_build
 	for name in one two three; do
 		service "$name" TCP

@@ -441,10 +441,8 @@ two_daemons() {
 	check_equal "cleanup: now they are" 0 "$(links_alive "$ids_b")"
 }
 
-# The hierarchy is mounted here, where those started in namespaces see it.
 find_cgroup() {
-	mkdir "$NP_DIR/cgroup"
-	mount -t cgroup2 cgroup2 "$NP_DIR/cgroup" 2>/dev/null || skip "the kernel has no cgroup v2"
+	world_cgroup
 	command -v python3 >/dev/null || skip "needs the command \"python3\""
 	trap leave EXIT
 }
