@@ -206,8 +206,8 @@ from_node() {
 	done
 	for name in one direct two one direct; do
 		world_load node-again node-a --connect "$(to "$f" "$name")" --linger0 \
-			--source "$([[ $f == 4 ]] && echo 0.0.0.0:41012 || echo "[::]:41012")" \
-			--timeout-ms 900 || failed=$((failed + 1))
+			--source "$([[ $f == 4 ]] && echo 0.0.0.0:5012 || echo "[::]:5012")" \
+			--timeout-ms 900 || { failed=$((failed + 1)); cat "$NP_DIR/load-node-again.log"; }
 	done
 	check_equal "IPv$f, the node from one port again and again: failed" 0 "$failed"
 }
