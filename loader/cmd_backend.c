@@ -2,12 +2,33 @@
 /* nearpath backend list. */
 #include "cmd.h"
 
+/* Source ports that stand for clients there, and how many there are; what found none. */
+static char *ports_text(const json_t *row)
+{
+	const json_t *ports = json_object_get(row, "snat_ports");
+	const json_int_t used = json_integer_value(json_object_get(ports, "used"));
+
+	return used ? out_text("%lld/%lld", (long long)used,
+			       (long long)json_integer_value(json_object_get(ports, "max")))
+		    : NULL;
+}
+
+static char *refused_text(const json_t *row)
+{
+	const json_t *ports = json_object_get(row, "snat_ports");
+	const json_int_t refused = json_integer_value(json_object_get(ports, "refused"));
+
+	return refused ? out_text("%lld", (long long)refused) : NULL;
+}
+
 static const struct out_column columns[] = {
 	{.title = "ADDRESS", .key = "address"},
 	{.title = "LOCAL", .key = "local"},
 	{.title = "ZONE", .key = "zone_class"},
 	{.title = "SNAT", .key = "snat"},
 	{.title = "REFERENCES", .key = "references", .right = true},
+	{.title = "PORTS", .text = ports_text, .right = true, .optional = true},
+	{.title = "NO PORT", .text = refused_text, .right = true, .optional = true},
 	{},
 };
 
