@@ -169,7 +169,8 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},	  {}};
 	static struct flood f;
 	struct in_addr to = {}, spoof = {};
-	char *colon, mac[6] = {};
+	uint8_t mac[6] = {};
+	char *colon;
 	double seconds = 1;
 	uint16_t port = 0;
 	int opt;
@@ -207,6 +208,6 @@ int main(int argc, char **argv)
 	if (!f.to.sll_ifindex || !port || !spoof.s_addr || seconds <= 0 || seconds > SECONDS_MAX)
 		return usage();
 	f.spoof = ntohl(spoof.s_addr);
-	build(&f, (uint8_t *)mac, to.s_addr, port);
+	build(&f, mac, to.s_addr, port);
 	return run(&f, seconds);
 }
