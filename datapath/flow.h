@@ -250,7 +250,7 @@ static __always_inline bool flow_is_over(const struct np_flow *f)
 	       state == NP_FLOW_SCTP_CLOSED;
 }
 
-static __always_inline bool flow_has_all(const struct np_flow *f, __u16 flags)
+static __always_inline bool flow_has_all(const union np_flow_word *f, __u16 flags)
 {
 	return (f->flags & flags) == flags;
 }
@@ -265,23 +265,29 @@ static __always_inline bool flow_has_all(const struct np_flow *f, __u16 flags)
  */
 #define HANDSHAKE_WINDOW 0x10000U
 
-static __always_inline void flow_track_handshake(struct np_flow *f, bool from_client,
-						 const struct packet *p, __u32 now)
-{
-	const struct tcphdr *tcp = p->l4;
-	__u8 syn_ack = p->tcp_flags & (TCP_SYN | TCP_ACK);
+/* What a packet of a flow tells. */
+struct flow_news {
+	bool from_client;
+	__u8 flags;   /* TCP's, or what means the same */
+	__u32 number; /* TCP, host order: the backend's sequence number, or what the client acks */
+	__u32 now;
+};
 
-	if (!from_client && syn_ack == (TCP_SYN | TCP_ACK)) {
-		f->born = bpf_ntohl(tcp->seq) + 1;
+static __always_inline void flow_track_handshake(union np_flow_word *f, const struct flow_news *n)
+{
+	__u8 syn_ack = n->flags & (TCP_SYN | TCP_ACK);
+
+	if (!n->from_client && syn_ack == (TCP_SYN | TCP_ACK)) {
+		f->born = n->number + 1;
 		f->state = NP_FLOW_TCP_SYN_RECV;
-	} else if (from_client && f->state == NP_FLOW_TCP_SYN_RECV && syn_ack == TCP_ACK &&
-		   bpf_ntohl(tcp->ack_seq) - f->born < HANDSHAKE_WINDOW) {
-		f->born = now;
+	} else if (n->from_client && f->state == NP_FLOW_TCP_SYN_RECV && syn_ack == TCP_ACK &&
+		   n->number - f->born < HANDSHAKE_WINDOW) {
+		f->born = n->now;
 		f->state = NP_FLOW_TCP_ESTABLISHED;
 	}
 }
 
-static __always_inline void flow_track_fin(struct np_flow *f, bool from_client)
+static __always_inline void flow_track_fin(union np_flow_word *f, bool from_client)
 {
 	f->flags |= from_client ? NP_FLOW_FIN_CLIENT : NP_FLOW_FIN_BACKEND;
 	if (f->state == NP_FLOW_TCP_CLOSE) /* a FIN that crossed a RST */
@@ -295,7 +301,7 @@ static __always_inline void flow_track_fin(struct np_flow *f, bool from_client)
 }
 
 /* Neither RST nor FIN, when one of them was seen. */
-static __always_inline void flow_track_closing(struct np_flow *f, bool from_client, __u8 flags)
+static __always_inline void flow_track_closing(union np_flow_word *f, bool from_client, __u8 flags)
 {
 	if (f->state == NP_FLOW_TCP_FIN_WAIT) {
 		/* Acknowledged, if it comes from the other side. */
@@ -316,65 +322,126 @@ static __always_inline void flow_track_closing(struct np_flow *f, bool from_clie
 }
 
 /* TCP, of which RST and FIN are seen where the packet is; conntrack's tcp_conntracks[]. */
-static __always_inline void flow_track_tcp(struct np_flow *f, bool from_client,
-					   const struct packet *p, __u32 now)
+static __always_inline void flow_track_tcp(union np_flow_word *f, const struct flow_news *n)
 {
-	if (p->tcp_flags & TCP_RST) {
+	if (n->flags & TCP_RST) {
 		f->flags &= ~FLOW_ALIVES;
 		f->state = NP_FLOW_TCP_CLOSE;
 		return;
 	}
 	/* The port of a connection that one side never closed is used again. */
-	if (!from_client && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	if (!n->from_client && (n->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
 	    (f->state == NP_FLOW_TCP_FIN_WAIT || f->state == NP_FLOW_TCP_CLOSE_WAIT)) {
 		f->flags &= ~FLOW_FINS;
 		f->state = NP_FLOW_TCP_SYN_SENT;
 	}
 	if (f->state <= NP_FLOW_TCP_SYN_RECV)
-		flow_track_handshake(f, from_client, p, now);
+		flow_track_handshake(f, n);
 	if (f->state <= NP_FLOW_TCP_SYN_RECV) /* a FIN does not make it live */
 		return;
-	if (p->tcp_flags & TCP_FIN)
-		flow_track_fin(f, from_client);
+	if (n->flags & TCP_FIN)
+		flow_track_fin(f, n->from_client);
 	else
-		flow_track_closing(f, from_client, p->tcp_flags);
+		flow_track_closing(f, n->from_client, n->flags);
 }
 
 /* SCTP's COOKIE ACK follows a COOKIE ECHO that only a client can send that answers (RFC 9260, 5.1).
  */
-static __always_inline void flow_track_sctp(struct np_flow *f, bool from_client, __u8 flags)
+static __always_inline void flow_track_sctp(union np_flow_word *f, const struct flow_news *n)
 {
-	if (flags & TCP_RST) /* ABORT or SHUTDOWN COMPLETE */
+	if (n->flags & TCP_RST) /* ABORT or SHUTDOWN COMPLETE */
 		f->state = NP_FLOW_SCTP_CLOSED;
-	else if (f->state == NP_FLOW_SCTP_NEW && !from_client && !(flags & TCP_SYN))
+	else if (f->state == NP_FLOW_SCTP_NEW && !n->from_client && !(n->flags & TCP_SYN))
 		f->state = NP_FLOW_SCTP_ESTABLISHED;
 }
 
-static __always_inline void flow_track_udp(struct np_flow *f, bool from_client, __u32 now)
+static __always_inline void flow_track_udp(union np_flow_word *f, const struct flow_news *n)
 {
-	if (f->state == NP_FLOW_UDP && !from_client)
+	if (f->state == NP_FLOW_UDP && !n->from_client)
 		f->state = NP_FLOW_UDP_REPLIED;
 	else if (f->state == NP_FLOW_UDP_REPLIED &&
-		 now - f->born >= NP_UDP_STREAM_SECONDS * np.hertz)
+		 n->now - f->born >= NP_UDP_STREAM_SECONDS * np.hertz)
 		f->state = NP_FLOW_UDP_STREAM;
 }
 
-/* Write into the record what a packet of it tells. Stores only what changes. */
-static __always_inline void flow_track(struct np_flow *f, __u32 name, const struct packet *p,
-				       __u32 now)
-{
-	bool from_client = name == NP_NAME_FORWARD || name == NP_NAME_SNAT;
+/* How often a change is tried: another CPU may change the same flow at the same time. */
+#define FLOW_CHANGE_TRIES 4
 
-	if (f->seen != now)
-		f->seen = now;
-	if (p->tuple.protocol == IPPROTO_TCP) {
-		if (p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED)
-			flow_track_tcp(f, from_client, p, now);
-	} else if (p->tuple.protocol == IPPROTO_SCTP) {
-		flow_track_sctp(f, from_client, p->tcp_flags);
-	} else if (f->state != NP_FLOW_UDP_STREAM) {
-		flow_track_udp(f, from_client, now);
+#define FLOW_FROM_CLIENT 0x100
+
+/*
+ * A packet that may change the state of a flow; how: its flags, and FLOW_FROM_CLIENT. The record
+ * may have been ended since the packet found it, and have another life: a word that does not tell
+ * of the life that seq stands for is left alone. A BPF global function: few packets of a connection
+ * come here.
+ */
+__noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number, __u32 family)
+{
+	struct np_flow *f =
+		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
+	union np_flow_word was, next;
+	struct flow_news news;
+	int i;
+
+	if (!f)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FLOW_CHANGE_TRIES; i++) {
+		/* Not to be prepared before the loop, which takes stack. */
+		asm volatile("" : "+r"(how));
+		news = (struct flow_news){.from_client = how & FLOW_FROM_CLIENT,
+					  .flags = how,
+					  .number = tcp_number,
+					  .now = now32()};
+		next.all = was.all = *(volatile __u64 *)&f->word.all;
+		if (was.state == NP_FLOW_FREE || (was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq))
+			return 0;
+		if (was.protocol == IPPROTO_TCP)
+			flow_track_tcp(&next, &news);
+		else if (was.protocol == IPPROTO_SCTP)
+			flow_track_sctp(&next, &news);
+		else
+			flow_track_udp(&next, &news);
+		if (next.all == was.all ||
+		    __sync_val_compare_and_swap(&f->word.all, was.all, next.all) == was.all)
+			return 0;
 	}
+	return 0;
+}
+
+/* May the packet change the state? */
+static __always_inline bool flow_is_news(const struct np_flow *f, bool from_client,
+					 const struct packet *p, __u32 now)
+{
+	if (p->tuple.protocol == IPPROTO_TCP)
+		return p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED;
+	if (p->tuple.protocol == IPPROTO_SCTP)
+		return p->tcp_flags & TCP_RST || f->state == NP_FLOW_SCTP_NEW;
+	return f->state == NP_FLOW_UDP ? !from_client
+				       : f->state == NP_FLOW_UDP_REPLIED &&
+						 now - f->born >= NP_UDP_STREAM_SECONDS * np.hertz;
+}
+
+/*
+ * Write into the record what a packet of it tells; end: of the packet. Stores only what changes. A
+ * late store of the time into another life makes that look idle until its next packet, no more.
+ */
+static __always_inline void flow_track(const struct flow_hit *hit, const struct packet *p,
+				       void *end, __u32 now, int family)
+{
+	bool from_client = hit->name == NP_NAME_FORWARD || hit->name == NP_NAME_SNAT;
+	const struct tcphdr *tcp = p->l4;
+	__u32 number = 0;
+
+	if (hit->flow->seen != now)
+		hit->flow->seen = now;
+	if (!flow_is_news(hit->flow, from_client, p, now))
+		return;
+	/* The parser has seen to the end, but the verifier forgets where protocols meet. */
+	if (p->tuple.protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end)
+		number = bpf_ntohl(from_client ? tcp->ack_seq : tcp->seq);
+	flow_change(hit->number, hit->seq, p->tcp_flags | (from_client ? FLOW_FROM_CLIENT : 0),
+		    number, family);
 }
 
 /* Does the backend the flow was given still serve someone? */

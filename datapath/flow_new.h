@@ -362,14 +362,19 @@ __noinline __u32 flow_claim(__u32 hook, __u32 family)
 static __always_inline void flow_fill(struct np_flow *flow, const struct flow_request *r,
 				      int family)
 {
-	flow->protocol = r->tuple.protocol;
-	flow->state = r->tuple.protocol == IPPROTO_TCP	 ? NP_FLOW_TCP_SYN_SENT
-		      : r->tuple.protocol == IPPROTO_UDP ? NP_FLOW_UDP
-							 : NP_FLOW_SCTP_NEW;
-	flow->flags = r->flags;
+	union np_flow_word word = {
+		.protocol = r->tuple.protocol,
+		.state = r->tuple.protocol == IPPROTO_TCP   ? NP_FLOW_TCP_SYN_SENT
+			 : r->tuple.protocol == IPPROTO_UDP ? NP_FLOW_UDP
+							    : NP_FLOW_SCTP_NEW,
+		.flags = r->flags | NP_FLOW_LIFE_OF(flow->seq + 1),
+		.born = now32(),
+	};
+
+	*(volatile __u64 *)&flow->word.all = word.all; /* at once: see flow_change() */
 	flow->service = r->service;
 	flow->backend = r->backend_number;
-	flow->born = flow->seen = now32();
+	flow->seen = word.born;
 	flow->port[NP_CLIENT] = SPORT(r->tuple.ports);
 	flow->port[NP_FRONTEND] = DPORT(r->tuple.ports);
 	flow->port[NP_BACKEND] = r->backend_port;

@@ -21,6 +21,21 @@ static union np_addr place(const struct np_flow *flow, uint8_t family, enum np_p
 	return addr;
 }
 
+/* Mark that life of a record, and no later one. */
+static bool mark(struct np_flow *flow, uint32_t seq)
+{
+	union np_flow_word was = {.all = __atomic_load_n(&flow->word.all, __ATOMIC_RELAXED)}, next;
+
+	do {
+		if (was.state == NP_FLOW_FREE || (was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq))
+			return false;
+		next = was;
+		next.flags |= NP_FLOW_DEPARTED;
+	} while (!__atomic_compare_exchange_n(&flow->word.all, &was.all, next.all, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
 static size_t mark_family(struct tables *t, uint8_t family,
 			  bool (*keep)(const struct flow_ends *ends, void *arg), void *arg)
 {
@@ -46,12 +61,7 @@ static size_t mark_family(struct tables *t, uint8_t family,
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) != seq || keep(&ends, arg))
 			continue;
-		/*
-		 * Should the record get another life at this very moment, that flow begins anew if
-		 * it is UDP; for others the mark means nothing.
-		 */
-		__atomic_fetch_or(&flow->flags, NP_FLOW_DEPARTED, __ATOMIC_RELAXED);
-		marked++;
+		marked += mark(flow, seq);
 	}
 	return marked;
 }

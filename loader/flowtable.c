@@ -72,17 +72,19 @@ int flowtable_read(struct tables *t, int family, uint32_t number, struct flowtab
 {
 	struct flow_hit hit = {.number = number};
 	struct flowtable_flow f = {.family = family};
+	union np_flow_word word;
 
 	table = t;
 	hit.flow = flow_record(number, family);
 	if (!hit.flow)
 		return -ENOENT;
 	hit.seq = __atomic_load_n(&hit.flow->seq, __ATOMIC_ACQUIRE);
-	f.protocol = hit.flow->protocol;
-	f.state = hit.flow->state;
-	f.flags = hit.flow->flags;
+	word.all = __atomic_load_n(&hit.flow->word.all, __ATOMIC_RELAXED);
+	f.protocol = word.protocol;
+	f.state = word.state;
+	f.flags = word.flags & ~NP_FLOW_LIFE;
 	f.seen = hit.flow->seen;
-	f.born = hit.flow->born;
+	f.born = word.born;
 	f.service = hit.flow->service;
 	f.backend = hit.flow->backend;
 	memcpy(f.port, hit.flow->port, sizeof(f.port));
@@ -167,7 +169,7 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 		.backend_number = flow->backend,
 		.service = flow->service,
 		.backend_port = flow->port[NP_BACKEND],
-		.flags = flow->flags,
+		.flags = flow->flags & ~NP_FLOW_LIFE,
 	};
 	struct np_flow *record;
 	uint32_t n;

@@ -79,7 +79,30 @@ NP_STATIC_ASSERT(NP_FLOW_STATES <= NP_FLOW_STATES_ROOM);
 #define NP_FLOW_REMOTE	      0x08 /* the backend is on another node: XDP may carry it */
 #define NP_FLOW_ALIVE_CLIENT  0x10 /* sent something other than RST after one was seen */
 #define NP_FLOW_ALIVE_BACKEND 0x20
-#define NP_FLOW_DEPARTED      0x40 /* UDP: the client's next packet begins another; nearpathd's */
+#define NP_FLOW_DEPARTED      0x40   /* UDP: the client's next packet begins another; nearpathd's */
+#define NP_FLOW_LIFE	      0xFF00 /* the low bits of seq / 2: whose life the word tells of */
+#define NP_FLOW_LIFE_OF(seq)  ((__u16)((seq) >> 1 << 8))
+
+/*
+ * What packets, and nearpathd, change of a flow that others may end at the same time: one word, and
+ * only ever by compare-and-swap, so that what is meant for one life of a record never gets into the
+ * next.
+ */
+union np_flow_word {
+	struct {
+		__u8 protocol;
+		__u8 state; /* enum np_flow_state */
+		__u16 flags;
+		/*
+		 * Jiffies, low 32 bits, since when it is in use; in TCP_SYN_RECV the sequence
+		 * number that the client must acknowledge (host order): who cannot, spoofs its
+		 * address.
+		 */
+		__u32 born;
+	};
+	__u64 all;
+};
+NP_STATIC_ASSERT(sizeof(union np_flow_word) == 8);
 
 /*
  * The part of a record that both families share. seq is even while the record may be read and
@@ -91,16 +114,17 @@ struct np_flow {
 	__u32 seen; /* jiffies, low 32 bits, of the last packet */
 	__be16 port[NP_PLACES];
 	__u32 index[NP_NAMES]; /* position of each name in the index, plus one; 0: no such name */
-	__u8 protocol;
-	__u8 state; /* enum np_flow_state */
-	__u16 flags;
+	union {
+		union np_flow_word word;
+		struct {
+			__u8 protocol;
+			__u8 state; /* enum np_flow_state */
+			__u16 flags;
+			__u32 born; /* see np_flow_word */
+		};
+	};
 	__u32 service; /* np_service.id */
 	__u32 backend; /* number in the backend table when the flow began */
-	/*
-	 * Jiffies, low 32 bits, since when it is in use; in TCP_SYN_RECV the sequence number that
-	 * the client must acknowledge (host order): who cannot, spoofs its address.
-	 */
-	__u32 born;
 };
 NP_STATIC_ASSERT(sizeof(struct np_flow) == 48);
 

@@ -231,7 +231,7 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 
 	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
 		return false;
-	flow_track(hit->flow, hit->name, p, now32());
+	flow_track(hit, p, (void *)(long)skb->data_end, now32(), family);
 	if (iface->flags & NP_IFACE_STATS)
 		count(hook, NP_REASON_TRANSLATED);
 	if (np.direct_checksum)

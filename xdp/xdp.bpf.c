@@ -196,7 +196,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 		count(NP_HOOK_XDP, NP_REASON_XDP_NO_ROUTE);
 		return TODO_PASS;
 	}
-	flow_track(hit->flow, hit->name, p, now);
+	flow_track(hit, p, (void *)(long)ctx->data_end, now, family);
 	rewrite(p, &to, CHECKSUM_WHOLE, (void *)(long)ctx->data_end, family);
 	age(p->l3, family);
 	__builtin_memcpy(eth, r->mac, sizeof(r->mac));
