@@ -99,7 +99,6 @@ static __always_inline int unname(__u32 number, int family)
 
 		if (!flow->index[name])
 			continue;
-		flow->index[name] = 0;
 		bucket = flow_bucket(at / NP_BUCKET, family);
 		if (!bucket)
 			continue;
@@ -107,11 +106,16 @@ static __always_inline int unname(__u32 number, int family)
 		entry = *(volatile __u64 *)place;
 		if ((__u32)entry == name_entry(name, number))
 			__sync_val_compare_and_swap(place, entry, 0);
+		flow->index[name] = 0;
 	}
 	return 0;
 }
 
-/* Take every name of a claimed record out of the index. */
+/*
+ * Take every name of a claimed record out of the index. A name's place is written into the record
+ * before the entry is stored, and stays there until the entry is gone: whatever an index entry
+ * leads to knows of it, and even a writer that dies in between leaves nothing that cannot be found.
+ */
 __noinline int flow_unname(__u32 number, __u32 family)
 {
 	return family == NP_IPV4 ? unname(number, NP_IPV4) : unname(number, NP_IPV6);
@@ -153,17 +157,6 @@ __noinline int flow_end(__u32 number, __u32 seq, __u32 family)
 }
 
 /*
- * An index entry whose record does not know of it: left by a race that was lost. An entry is
- * named in its record before it is stored, so that none under construction looks like this.
- */
-static __always_inline bool name_is_stale(__u64 entry, __u32 at, int family)
-{
-	struct np_flow *flow = flow_record(entry_record(entry), family);
-
-	return flow && flow->index[entry_name(entry)] != at + 1;
-}
-
-/*
  * May a new flow have this name of an old one? If the old one is over. The names with a chosen port
  * also if whoever opened it has not answered (UDP: not gone on), or a flood at one backend would
  * hold all ports: the more ports were tried in vain (urgency), the less time there was for that.
@@ -186,9 +179,11 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 	__u32 number = entry_record(entry), seq;
 	struct np_flow *flow = flow_record(number, family);
 
-	if (!t || !flow || entry_name(entry) != name || !flow_has_name(flow, name, t, family))
+	if (!t || !flow || entry_name(entry) != name)
 		return 0;
-	seq = *(volatile __u32 *)&flow->seq;
+	seq = *(volatile __u32 *)&flow->seq; /* first: what is found to be over is what ends */
+	if (!flow_has_name(flow, name, t, family))
+		return 0;
 	if (seq & 1)
 		return -EBUSY;
 	if (!flow_gives_way(flow, name, how >> NAME_URGENCY_SHIFT & NAME_URGENCY_MASK, now32()))
@@ -218,20 +213,22 @@ static __always_inline __u32 name_place(const struct np_hash *h, int i, __u64 *e
 	return n * NP_BUCKET + i % NP_BUCKET + 1;
 }
 
-/* Both buckets are full: a place whose entry is stale, or 0. */
-static __always_inline __u32 stale_place(const struct np_hash *h, __u64 *old, int family)
+/* Has another flow the name, by an entry in any place but this one? As flow_name_taken(). */
+static __always_inline int name_has_rival(struct tuple *t, const struct np_hash *h, __u32 place,
+					  __u32 how, int family)
 {
 	__u64 entry = 0;
 	__u32 at;
-	int i;
+	int i, rc;
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < 2 * NP_BUCKET; i++) {
 		at = name_place(h, i, &entry, family);
-		if (at && name_is_stale(entry, at - 1, family)) {
-			*old = entry;
-			return at;
-		}
+		if (at == place || entry >> 32 != h->tag)
+			continue;
+		rc = flow_name_taken(t, entry, how, family);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }
@@ -241,7 +238,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 	__u32 name = how & NAME_MASK;
 	struct np_flow *flow = flow_record(number, family);
 	struct np_bucket *bucket;
-	__u64 entry = 0, old = 0;
+	__u64 entry = 0, *to;
 	__u32 at, place, free_at[2] = {}, used[2] = {};
 	struct np_hash h;
 	int i, rc;
@@ -270,18 +267,25 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 	 */
 	place = used[0] < BUCKET_CROWDED || used[0] <= used[1] ? free_at[0] : free_at[1];
 	if (!place)
-		place = stale_place(&h, &old, family);
-	if (!place)
 		return -ENOSPC;
 	bucket = flow_bucket((place - 1) / NP_BUCKET, family);
 	if (!bucket)
 		return -EINVAL;
+	to = &bucket->entry[(place - 1) % NP_BUCKET];
 	flow->index[name] = place;
-	entry = (__u64)h.tag << 32 | name_entry(name, number);
-	if (__sync_val_compare_and_swap(&bucket->entry[(place - 1) % NP_BUCKET], old, entry) == old)
-		return 0;
+	rc = -EBUSY;
+	if (!__sync_val_compare_and_swap(to, 0, (__u64)h.tag << 32 | name_entry(name, number))) {
+		/*
+		 * Another CPU at the same name may have found another place free than this one
+		 * did, since names come and go. Both are in by now, or that one will see this.
+		 */
+		rc = name_has_rival(t, &h, place, how, family);
+		if (!rc)
+			return 0;
+		*(volatile __u64 *)to = 0;
+	}
 	flow->index[name] = 0;
-	return -EBUSY;
+	return rc;
 }
 
 /*
