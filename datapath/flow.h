@@ -75,6 +75,22 @@ static __always_inline bool flow_has_name(struct np_flow *f, __u32 name, const s
 			    t, family);
 }
 
+/*
+ * The record, for what may only be read after its seq was: the address depends on that, which
+ * orders the loads on machines that reorder them (arm64), without a fence.
+ */
+static __always_inline struct np_flow *flow_after(struct np_flow *flow, __u64 seq)
+{
+#ifdef __bpf__
+	asm volatile("%0 &= 0" : "+r"(seq));
+	return (void *)flow + seq;
+#else
+	(void)seq;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return flow;
+#endif
+}
+
 /* The flow an index entry stands for, if the tuple is one of its. */
 static __always_inline struct flow_hit flow_check(__u64 entry, const struct tuple *t, __u32 space,
 						  int family)
@@ -91,6 +107,7 @@ static __always_inline struct flow_hit flow_check(__u64 entry, const struct tupl
 	if (!f)
 		return hit;
 	hit.seq = *(volatile __u32 *)&f->seq;
+	f = flow_after(f, hit.seq);
 	if (!(hit.seq & 1) && f->state != NP_FLOW_FREE && flow_has_name(f, hit.name, t, family))
 		hit.flow = f;
 	return hit;
@@ -186,12 +203,17 @@ static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 spa
 }
 
 /*
- * Has the record had one and the same life since seq was read? "read" is anything computed from
- * what was taken out of the record: it makes this load depend on those, which orders them on
- * machines that reorder loads (arm64), without a fence. On x86 it is one instruction.
+ * Has the record had one and the same life since seq was read? "to" is what was taken out of it:
+ * this load is made to depend on those of all its words, as in flow_after().
  */
-static __always_inline bool flow_unchanged(const struct flow_hit *hit, __u64 read)
+static __always_inline bool flow_unchanged(const struct flow_hit *hit, const struct tuple *to,
+					   int family)
 {
+	__u64 read = to->ports + to->src.v4 + to->dst.v4;
+
+	if (family == NP_IPV6)
+		read += to->src.word[1] + to->src.word[2] + to->src.word[3] + to->dst.word[1] +
+			to->dst.word[2] + to->dst.word[3];
 #ifdef __bpf__
 	asm volatile("%0 &= 0" : "+r"(read));
 #else

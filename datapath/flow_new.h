@@ -182,6 +182,7 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 	if (!t || !flow || entry_name(entry) != name)
 		return 0;
 	seq = *(volatile __u32 *)&flow->seq; /* first: what is found to be over is what ends */
+	flow = flow_after(flow, seq);
 	if (!flow_has_name(flow, name, t, family))
 		return 0;
 	if (seq & 1)

@@ -118,7 +118,7 @@ static __always_inline bool icmp_translate(struct packet *p, void *end, __u32 sp
 	if (!hit.flow)
 		return false;
 	answer = flow_translate(hit.flow, hit.name, &answer, false, family);
-	if (!flow_unchanged(&hit, answer.ports + answer.src.v4 + answer.dst.v4))
+	if (!flow_unchanged(&hit, &answer, family))
 		return false;
 	inner = tuple_reverse(&answer);
 	if (addr_equal(&outer.dst, &e.quoted.src, family))

@@ -67,6 +67,13 @@ static uint32_t records(int family)
 	return table->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6];
 }
 
+/* As flow_unchanged(). */
+static bool same_life(const struct flow_hit *hit)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&hit->flow->seq, __ATOMIC_RELAXED) == hit->seq;
+}
+
 int flowtable_read(struct tables *t, int family, uint32_t number, struct flowtable_flow *flow,
 		   uint32_t *seq)
 {
@@ -90,7 +97,7 @@ int flowtable_read(struct tables *t, int family, uint32_t number, struct flowtab
 	memcpy(f.port, hit.flow->port, sizeof(f.port));
 	for (int i = 0; i < NP_PLACES; i++)
 		addr_read(&f.addr[i], flow_addr(hit.flow, i, family), family);
-	if (hit.seq & 1 || f.state == NP_FLOW_FREE || !flow_unchanged(&hit, 0))
+	if (hit.seq & 1 || f.state == NP_FLOW_FREE || !same_life(&hit))
 		return -ENOENT;
 	*flow = f;
 	if (seq)
@@ -111,7 +118,7 @@ int flowtable_find(struct tables *t, const struct flowtable_tuple *tuple, uint32
 	table = t;
 	found = tuple->family == NP_IPV4 ? flow_find(&key, space, NP_IPV4, &scratch)
 					 : flow_find(&key, space, NP_IPV6, &scratch);
-	if (!found.flow || !flow_unchanged(&found, 0))
+	if (!found.flow || !same_life(&found))
 		return -ENOENT;
 	*hit = (struct flowtable_hit){.number = found.number, .seq = found.seq, .name = found.name};
 	return 0;

@@ -154,7 +154,7 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 		return 0;
 	t = flow_translate(hit.flow, hit.name, &p.tuple, false, family);
 	diff = tuple_diff_addr(&p.tuple, &t, family);
-	if (!flow_unchanged(&hit, t.src.v4 + t.dst.v4))
+	if (!flow_unchanged(&hit, &t, family))
 		return 0;
 	rewrite_l3(p.l3, &t, diff, family);
 	if (family == NP_IPV6) /* nothing unless CHECKSUM_COMPLETE */
@@ -229,7 +229,7 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 {
 	struct tuple to = flow_translate(hit->flow, hit->name, &p->tuple, false, family);
 
-	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
+	if (!flow_unchanged(hit, &to, family))
 		return false;
 	flow_track(hit, p, (void *)(long)skb->data_end, now32(), family);
 	if (iface->flags & NP_IFACE_STATS)

@@ -189,7 +189,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	    checksum_is_partial(p, (void *)(long)ctx->data_end, family))
 		return TODO_PASS;
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
-	if (!flow_unchanged(hit, to.ports + to.src.v4 + to.dst.v4))
+	if (!flow_unchanged(hit, &to, family))
 		return TODO_PASS;
 	r = route(ctx, p, hit, &to, scratch, now, family);
 	if (!r) {
