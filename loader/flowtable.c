@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../maps/settings.h"
+#include "util.h"
 
 /* The tables of the call that this thread is in. */
 static __thread struct tables *table;
@@ -128,6 +129,82 @@ int flowtable_end(struct tables *t, int family, uint32_t number, uint32_t seq)
 {
 	table = t;
 	return flow_end(number, seq, family);
+}
+
+int flowtable_expire(struct tables *t, int family, uint32_t number)
+{
+	struct np_flow *flow;
+	uint32_t seq;
+
+	table = t;
+	flow = flow_record(number, family);
+	if (!flow)
+		return -ENOENT;
+	seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
+	if (seq & 1 || flow->state == NP_FLOW_FREE)
+		return -ENOENT;
+	if (!flow_expired(flow, now32()))
+		return -EAGAIN;
+	if (__sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
+		return -ESTALE;
+	if (!flow_expired(flow, now32())) { /* seen since: leave it, as flow_claim() does */
+		__sync_fetch_and_add(&flow->seq, -1);
+		return -EAGAIN;
+	}
+	flow_release(flow, number, family);
+	return 0;
+}
+
+/* Looks at a claim before it is taken for a dead writer's; a grace period between them. */
+#define RECOVER_LOOKS 3
+
+/* The records of a family that are claimed, as their seqs; others 0. Those there are. */
+static size_t look_for_claims(uint32_t *seqs, int family, bool first)
+{
+	size_t found = 0;
+
+	for (uint32_t n = 0; n < records(family); n++) {
+		uint32_t seq = __atomic_load_n(&flow_record(n, family)->seq, __ATOMIC_ACQUIRE);
+
+		if (first)
+			seqs[n] = seq & 1 ? seq : 0;
+		else if (seqs[n] != seq)
+			seqs[n] = 0;
+		found += seqs[n] != 0;
+	}
+	return found;
+}
+
+static int recover_family(int family)
+{
+	_cleanup_free_ uint32_t *seqs = calloc(records(family), sizeof(*seqs));
+	size_t found = 0;
+	int rc;
+
+	if (!seqs)
+		return -ENOMEM;
+	for (int look = 0; look < RECOVER_LOOKS; look++) {
+		rc = look ? tables_synchronize() : 0;
+		if (rc)
+			return rc;
+		found = look_for_claims(seqs, family, !look);
+		if (!found)
+			return 0;
+	}
+	for (uint32_t n = 0; n < records(family); n++)
+		if (seqs[n])
+			flow_release(flow_record(n, family), n, family);
+	return found;
+}
+
+int flowtable_recover(struct tables *t)
+{
+	int four, six;
+
+	table = t;
+	four = recover_family(NP_IPV4);
+	six = four < 0 ? 0 : recover_family(NP_IPV6);
+	return four < 0 ? four : six < 0 ? six : four + six;
 }
 
 static uint32_t claim_from(uint32_t first, int family)

@@ -62,4 +62,17 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 /* End that life of a record. -ESTALE: it is over already. */
 int flowtable_end(struct tables *t, int family, uint32_t number, uint32_t seq);
 
+/*
+ * End a flow whose timeout has passed, unless a packet comes just now. -EAGAIN: it has not passed;
+ * -ENOENT: there is no flow; -ESTALE: another CPU was faster.
+ */
+int flowtable_expire(struct tables *t, int family, uint32_t number);
+
+/*
+ * Free the records that a process left claimed which died in between; their names go too. Only for
+ * the one process that writes beside the programs, before it does: the claims of programs end
+ * within a grace period, and what lasts longer is nobody's. Returns how many, or -errno.
+ */
+int flowtable_recover(struct tables *t);
+
 #endif

@@ -196,12 +196,50 @@ static void full(void **state)
 	assert_int_equal(n, 17);
 }
 
+static void expires_by_its_state(void **state)
+{
+	struct flowtable_flow f = make(NP_IPV4, 1, 0);
+	uint32_t timeout = tables_flow_seconds(f.state) * tables_hertz(), n;
+
+	(void)state;
+	assert_int_equal(flowtable_insert(t, &f, &n), 0);
+	assert_int_equal(flowtable_expire(t, NP_IPV4, n), -EAGAIN);
+	t->flows4[n].flow.seen -= timeout + tables_hertz();
+	assert_int_equal(flowtable_expire(t, NP_IPV4, n), 0);
+	assert_int_equal(flowtable_expire(t, NP_IPV4, n), -ENOENT);
+	assert_int_equal(flowtable_expire(t, NP_IPV4, RECORDS), -ENOENT);
+}
+
+/* A writer died: in the middle of ending one flow, and before another was published. */
+static void dead_writers_leave_nothing(void **state)
+{
+	struct flowtable_flow f = make(NP_IPV6, 1, NP_FLOW_TRANSLATED), g = make(NP_IPV6, 2, 0);
+	struct flowtable_hit hit;
+	uint32_t n, live;
+
+	(void)state;
+	assert_int_equal(flowtable_recover(t), 0);
+	assert_int_equal(flowtable_insert(t, &f, &n), 0);
+	assert_int_equal(flowtable_insert(t, &g, &live), 0);
+	t->flows6[n].flow.seq++;
+	assert_int_equal(find(&f, NP_NAME_FORWARD, &hit), -ENOENT);
+	assert_int_equal(flowtable_insert(t, &f, NULL), -EBUSY);
+	assert_int_equal(flowtable_recover(t), 1);
+	assert_int_equal(flowtable_recover(t), 0);
+	assert_int_equal(t->flows6[n].flow.seq & 1, 0);
+	assert_int_equal(find(&g, NP_NAME_REPLY, &hit), 0);
+	assert_int_equal(hit.number, live);
+	assert_int_equal(flowtable_insert(t, &f, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(inserted_found_ended, empty),
 		cmocka_unit_test_setup(refused_whole, empty),
 		cmocka_unit_test_setup(full, empty),
+		cmocka_unit_test_setup(expires_by_its_state, empty),
+		cmocka_unit_test_setup(dead_writers_leave_nothing, empty),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
