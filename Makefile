@@ -41,7 +41,7 @@ Q = @
 say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
-.PHONY: all deps demo check test install uninstall clean help format lint bench-packet
+.PHONY: all deps demo check test model install uninstall clean help format lint bench-packet
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -50,7 +50,7 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
 	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libcmocka-dev pkg-config iproute2 \
-	iptables nftables ethtool procps python3 util-linux jq kmod curl
+	iptables nftables ethtool procps python3 util-linux jq kmod curl spin
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -70,6 +70,9 @@ check: deps ## build, then run every test; ends with "N passed, N failed"
 
 test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/bench/packet
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
+
+model: ## the flow table's protocol in every order of its steps, by spin
+	$(Q)selftests/model.sh
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)$(BUILD)/bench/packet
