@@ -58,7 +58,7 @@ static void look_at(struct sweep *s, enum sweep_family family, const struct np_f
 	if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) != seq)
 		return;
 	if (has_expired(s, state, seen) &&
-	    !flowtable_end(s->tables, family == SWEEP_IPV4 ? NP_IPV4 : NP_IPV6, number, seq)) {
+	    !flowtable_expire(s->tables, family == SWEEP_IPV4 ? NP_IPV4 : NP_IPV6, number)) {
 		s->current.expired++;
 		return;
 	}
