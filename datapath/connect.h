@@ -300,6 +300,26 @@ static __always_inline int connect_source(struct flow_request *r, const struct n
 	return 0;
 }
 
+/*
+ * Does the kernel carry the conversation already, for kube-proxy? Every datagram of a client looks
+ * like the first, and a SYN may have been sent before. A BPF global function for its stack.
+ */
+__noinline int connect_is_carried(np_ctx *ctx, struct flow_request *r, __u32 family)
+{
+	struct bpf_sock_tuple t = {};
+	__be16 sport, dport;
+	__u32 size;
+
+	if (!r || !np.conntrack)
+		return false;
+	sport = SPORT(r->tuple.ports);
+	dport = DPORT(r->tuple.ports);
+	size = family == NP_IPV4
+		       ? sock_tuple(&t, &r->tuple.src, &r->tuple.dst, sport, dport, NP_IPV4)
+		       : sock_tuple(&t, &r->tuple.src, &r->tuple.dst, sport, dport, NP_IPV6);
+	return conntrack_ask(ctx, &t, size, r->tuple.protocol) == (CT_LIVE | CT_DNAT);
+}
+
 /* The first packet of a connection that may be a service's. */
 static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 					   struct np_iface *iface, __u32 family)
@@ -317,6 +337,11 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	if (iface->lb != NP_LB_ON) {
 		if (r->hook != NP_HOOK_XDP)
 			count(r->hook, NP_REASON_DRAIN);
+		return CONNECT_PASS;
+	}
+	if (iface->flags & NP_IFACE_CONNTRACK && connect_is_carried(ctx, r, family)) {
+		if (r->hook != NP_HOOK_XDP)
+			count(r->hook, NP_REASON_LEFT_TO_CONNTRACK);
 		return CONNECT_PASS;
 	}
 	if (d.verdict != NP_VERDICT_FORWARD)

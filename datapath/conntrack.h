@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Asking the kernel's conntrack whether a tuple is in use by a connection that nearpath knows
- * nothing of. For new flows only, and only where conntrack is loaded. The includer defines
- * np_ct_lookup as the function of its hook before.
+ * nothing of, or one that it carries for kube-proxy. For what opens a connection only, and only
+ * where conntrack is loaded; of TCP and UDP, as it tells of no other (net/netfilter/
+ * nf_conntrack_bpf.c). The includer defines np_ct_lookup as the function of its hook before.
  */
 #ifndef NEARPATH_DATAPATH_CONNTRACK_H
 #define NEARPATH_DATAPATH_CONNTRACK_H
@@ -29,29 +30,47 @@ union nf_conntrack_proto {
 } __attribute__((preserve_access_index));
 
 struct nf_conn {
+	unsigned long status;
 	union nf_conntrack_proto proto;
 } __attribute__((preserve_access_index));
 
 /* include/uapi/linux/netfilter/nf_conntrack_tcp.h: later states are closing or closed. */
 #define CT_TCP_CLOSE_WAIT 5
 
+/* include/uapi/linux/netfilter/nf_conntrack_common.h, nf_conntrack_tuple_common.h. */
+#define CT_IPS_DST_NAT	0x20 /* IPS_DST_NAT */
+#define CT_DIR_ORIGINAL 0
+
 extern struct nf_conn *np_ct_lookup(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 t_size,
 				    struct bpf_ct_opts___np *opts, __u32 opts_size) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 
+/* What conntrack says of a tuple: bits. */
+#define CT_LIVE 1 /* of a connection that is not closing */
+#define CT_DNAT 2 /* that is how it began, and its destination is translated */
+
 /* size: of the family's part of t. */
-static __always_inline bool conntrack_has(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
-					  __u32 protocol)
+static __always_inline int conntrack_ask(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
+					 __u32 protocol)
 {
 	struct bpf_ct_opts___np opts = {.netns_id = BPF_F_CURRENT_NETNS, .l4proto = protocol};
 	struct nf_conn *ct = np_ct_lookup(ctx, t, size, &opts, sizeof(opts));
-	bool live;
+	int said = 0;
 
 	if (!ct)
-		return false;
-	live = protocol != IPPROTO_TCP || ct->proto.tcp.state <= CT_TCP_CLOSE_WAIT;
+		return 0;
+	if (protocol != IPPROTO_TCP || ct->proto.tcp.state <= CT_TCP_CLOSE_WAIT)
+		said = CT_LIVE;
+	if (opts.dir == CT_DIR_ORIGINAL && ct->status & CT_IPS_DST_NAT)
+		said |= CT_DNAT;
 	bpf_ct_release(ct);
-	return live;
+	return said;
+}
+
+static __always_inline bool conntrack_has(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
+					  __u32 protocol)
+{
+	return conntrack_ask(ctx, t, size, protocol) & CT_LIVE;
 }
 
 #endif

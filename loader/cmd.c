@@ -161,6 +161,8 @@ static int set_option(struct cmd_args *args, struct out *out, enum cmd_option op
 	case CMD_OPT_HOST_ADDRESSES:
 		args->host_addresses = value;
 		return CMD_DONE;
+	case CMD_OPT_UNDO:
+	case CMD_OPT_BEGIN:
 	case CMD_OPT_HELP:
 	case CMD_OPT_DAEMON:
 		return CMD_DONE;

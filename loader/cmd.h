@@ -30,6 +30,8 @@ enum cmd_option {
 	CMD_OPT_STATE = 1 << 6,
 	CMD_OPT_DAEMON = 1 << 7, /* any of nearpathd's */
 	CMD_OPT_HOST_ADDRESSES = 1 << 8,
+	CMD_OPT_UNDO = 1 << 9,
+	CMD_OPT_BEGIN = 1 << 10,
 };
 #define CMD_OPTS_GLOBAL (CMD_OPT_SOCKET | CMD_OPT_OUTPUT | CMD_OPT_HELP)
 
@@ -117,6 +119,8 @@ int cmd_flow_list(const struct cmd_args *args, const struct out *out);
 int cmd_iface_list(const struct cmd_args *args, const struct out *out);
 int cmd_iface_set(const struct cmd_args *args, const struct out *out);
 int cmd_explain(const struct cmd_args *args, const struct out *out);
+int cmd_sync(const struct cmd_args *args, const struct out *out);
+int cmd_takeover(const struct cmd_args *args, const struct out *out);
 int cmd_status(const struct cmd_args *args, const struct out *out);
 int cmd_watch(const struct cmd_args *args, const struct out *out);
 int cmd_version(const struct cmd_args *args, const struct out *out);

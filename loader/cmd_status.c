@@ -84,9 +84,11 @@ static void print_daemon(const struct out *out, const json_t *status)
 					      pid ? pid : "-", uptime ? uptime : "-");
 	_cleanup_free_ char *where =
 		out_text("%s, zone %s", node ? node : "not known", zone ? zone : "not known");
-	_cleanup_free_ char *state =
-		out_text("%s, %s", revision ? revision : "-",
-			 synced ? "the tables hold it" : "NOT YET in the tables");
+	_cleanup_free_ char *state = out_text(
+		"%s, %s%s", revision ? revision : "-",
+		synced ? "the tables hold it" : "NOT YET in the tables",
+		json_is_false(json_object_get(status, "delivered")) ? ", a delivery is under way"
+								    : "");
 	_cleanup_free_ char *objects = members_text(json_object_get(status, "objects"));
 	_cleanup_free_ char *kernel = members_text(json_object_get(status, "kernel"));
 	_cleanup_free_ char *sock = sock_text(json_object_get(status, "sock"));

@@ -41,6 +41,21 @@ const struct cmd cmd_table[] = {
 		.run = cmd_delete,
 	},
 	{
+		.verb = "sync",
+		.summary = "End a delivery: what was not applied since it began is removed",
+		.details =
+			"The daemon's start begins a delivery, and so does \"sync --begin\". "
+			"Until\n"
+			"it ends nothing is removed for not having been sent. \"replace\" ends it "
+			"too.\n\n"
+			"  nearpath sync --begin\n"
+			"  nearpath apply -f a.json\n"
+			"  nearpath apply -f b.json\n"
+			"  nearpath sync",
+		.options = CMD_OPT_BEGIN,
+		.run = cmd_sync,
+	},
+	{
 		.object = "service",
 		.verb = "list",
 		.summary = "List service ports",
@@ -92,6 +107,17 @@ const struct cmd cmd_table[] = {
 		.run = cmd_iface_set,
 	},
 	{
+		.verb = "takeover",
+		.summary = "Take all new connections over from kube-proxy, or give them back",
+		.details =
+			"All interfaces get lb=on, or with --undo lb=drain, and connections of "
+			"the\nnode's own processes go with them. None that lives is broken: "
+			"what\nkube-proxy began goes on through conntrack, what nearpath began "
+			"with\nnearpath. Tells what is left of the other side: docs/takeover.md.",
+		.options = CMD_OPT_UNDO,
+		.run = cmd_takeover,
+	},
+	{
 		.verb = "explain",
 		.words = "FROM TO:PORT[/PROTOCOL]",
 		.summary = "Say what would happen to a new connection, and why",
@@ -132,6 +158,8 @@ const struct cmd_option_info cmd_options[] = {
 	{CMD_OPT_STATE, 0, "state", "FILE", "without a daemon: the objects are in FILE"},
 	{CMD_OPT_HOST_ADDRESSES, 0, "host-addresses", "ADDRS",
 	 "with --state: more addresses of the node"},
+	{CMD_OPT_UNDO, 0, "undo", NULL, "go back to kube-proxy"},
+	{CMD_OPT_BEGIN, 0, "begin", NULL, "begin a delivery instead of ending it"},
 	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
 	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
 	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},

@@ -20,6 +20,7 @@
 
 #include "bpffs.h"
 #include "flows.h"
+#include "takeover.h"
 #include "util.h"
 
 /* The network is looked at again this long after it last changed. */
@@ -262,6 +263,7 @@ void daemon_end_udp(struct daemon *d, bool whole)
 	/* A packet may be making a flow by a version of before; until then it is not to be seen. */
 	tables_synchronize();
 	flows_mark_udp(d->tables, udp_stays, d);
+	takeover_end_udp(d->takeover, udp_stays, d);
 	rc = daemon_has_sock(d) ? sockets_end_udp(d->sockets, socket_stays, d) : 0;
 	if (rc < 0)
 		daemon_log("cannot end UDP sockets connected to endpoints that are gone: %s",
@@ -369,6 +371,7 @@ static int load_state(struct daemon *d)
 	d->replaying = true;
 	rc = journal_replay(d->journal, replay_line, d, &lines);
 	d->replaying = false;
+	store_deliver(d->store); /* all of this is yet to be delivered by whoever feeds now */
 	if (rc) {
 		daemon_log("cannot read the state in \"%s\": %s", d->options.state_dir,
 			   strerror(-rc));
@@ -404,6 +407,7 @@ static int start_network(struct daemon *d)
 	};
 	int rc = ifaces_new(&options, d->tables, d->netlink, &d->ifaces);
 
+	rc = rc ?: takeover_new(d, &d->takeover);
 	if (!rc)
 		look_again(d);
 	return rc;
@@ -540,6 +544,7 @@ void daemon_free(struct daemon **daemon)
 		if (d->events[i])
 			event_free(d->events[i]);
 	sockets_free(&d->sockets);
+	takeover_free(&d->takeover);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
 	sweep_free(&d->sweep);

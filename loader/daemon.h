@@ -25,6 +25,7 @@
 
 struct event;
 struct event_base;
+struct takeover;
 
 struct daemon {
 	struct options options;
@@ -42,6 +43,7 @@ struct daemon {
 	struct sweep *sweep;
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
+	struct takeover *takeover;
 	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
 	char *links;		 /* directory of pinned links */
 	char *switches;		 /* file of switches set by hand */
@@ -50,6 +52,7 @@ struct daemon {
 	uint64_t revision;
 	time_t started;
 	bool synced;	  /* objects have been delivered, now or before a restart */
+	bool delivered;	  /* whole: none is under way, in which more may come (method_sync.c) */
 	bool routes;	  /* the network changed and has not been looked at again */
 	bool resync;	  /* links and addresses are to be asked for again */
 	bool known;	  /* there are no flows of objects that are yet to be delivered */
@@ -102,8 +105,19 @@ bool daemon_has_sock(const struct daemon *d);
 extern const struct rpc_method daemon_methods[];
 int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
 		  struct rpc_error *error);
+
+/*
+ * Take a change over and have the tables hold it; whole: what is in the store then is all there is.
+ * warnings are told with the answer. 0 or -ENOMEM. And keep what was done in the journal.
+ */
+int daemon_commit(struct daemon *d, struct store_change **change, bool whole, json_t *warnings,
+		  struct store_result *done);
+void daemon_keep(struct daemon *d, const char *method, json_t *params);
+
+int method_sync(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_explain(void *arg, json_t *params, json_t **result, struct rpc_error *error);
+int method_takeover(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 
 /* A line on stderr, for journald: "nearpathd: ...". */

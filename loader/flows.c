@@ -71,3 +71,33 @@ size_t flows_mark_udp(struct tables *t, bool (*keep)(const struct flow_ends *end
 {
 	return mark_family(t, NP_IPV4, keep, arg) + mark_family(t, NP_IPV6, keep, arg);
 }
+
+static bool is_over(uint8_t state)
+{
+	return state == NP_FLOW_FREE || state == NP_FLOW_SCTP_CLOSED ||
+	       (state >= NP_FLOW_TCP_LAST_ACK && state <= NP_FLOW_TCP_CLOSE);
+}
+
+static size_t count_family(struct tables *t, uint8_t family, uint32_t now)
+{
+	uint32_t records = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6], n;
+	size_t live = 0;
+
+	for (n = 0; n < records; n++) {
+		const struct np_flow *flow = record(t, family, n);
+		/* Programs' ticks may be ahead of this clock. */
+		int32_t age = (int32_t)(now - flow->seen);
+
+		live += !is_over(flow->state) &&
+			(age < 0 ||
+			 (uint32_t)age <= t->flow_timeout[flow->state % NP_FLOW_STATES_ROOM]);
+	}
+	return live;
+}
+
+size_t flows_live(struct tables *t)
+{
+	uint32_t now = tables_jiffies();
+
+	return count_family(t, NP_IPV4, now) + count_family(t, NP_IPV6, now);
+}

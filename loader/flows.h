@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * UDP flows to endpoints that are gone (kube-proxy: pkg/proxy/conntrack). They are not ended but
- * marked: answers that are on their way are still translated, and the client's next packet begins
- * another flow.
+ * Walking the flows: how many live, and UDP flows to endpoints that are gone (kube-proxy:
+ * pkg/proxy/conntrack). They are not ended but marked: answers that are on their way are still
+ * translated, and the client's next packet begins another flow.
  */
 #ifndef NEARPATH_LOADER_FLOWS_H
 #define NEARPATH_LOADER_FLOWS_H
@@ -24,5 +24,8 @@ struct flow_ends {
  */
 size_t flows_mark_udp(struct tables *tables, bool (*keep)(const struct flow_ends *ends, void *arg),
 		      void *arg);
+
+/* How many flows of both families are neither over nor expired. */
+size_t flows_live(struct tables *tables);
 
 #endif

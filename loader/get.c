@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "names.h"
+#include "takeover.h"
 #include "util.h"
 
 #define FLOWS_DEFAULT_LIMIT 1000
@@ -348,10 +349,12 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 
 	(void)params, (void)error;
 	*result = json_pack(
-		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:{s:i,s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o,s:o}",
+		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:b,s:b,s:{s:i,s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o,"
+		"s:o}",
 		"schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
 		(json_int_t)(time(NULL) - d->started), "node", d->options.node_name, "zone", zone,
-		"revision", (json_int_t)d->revision, "synced", d->synced, "objects", "Service",
+		"revision", (json_int_t)d->revision, "synced", d->synced, "delivered", d->delivered,
+		"asks_conntrack", takeover_asks(d->takeover), "objects", "Service",
 		(int)store_count(d->store, KUBE_SERVICE), "EndpointSlice",
 		(int)store_count(d->store, KUBE_SLICE), "Node",
 		(int)store_count(d->store, KUBE_NODE), "ServiceCIDR",

@@ -51,7 +51,7 @@ static void match_bridge(struct ifaces *ifs, const struct iface *i, char *patter
 		snprintf(pattern, size, "port of %s", bridge->link.name);
 }
 
-static bool has_ports(const struct ifaces *ifs, const struct iface *bridge)
+bool ifaces_has_ports(const struct ifaces *ifs, const struct iface *bridge)
 {
 	const struct iface *i;
 
@@ -83,7 +83,7 @@ static void classify(struct ifaces *ifs, struct iface *i)
 static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 {
 	struct switches w = {
-		.lb = i->pattern[0] ? NP_LB_ON : NP_LB_OFF,
+		.lb = i->pattern[0] ? ifs->lb : NP_LB_OFF,
 		.xdp = i->uplink ? ifs->options.xdp : ATTACH_XDP_OFF,
 		.mss = ifs->options.mss,
 	};
@@ -97,11 +97,11 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	if (w.xdp == ATTACH_XDP_NATIVE && i->link.veth && !ifs->options.xdp_on_veth)
 		w.xdp = ATTACH_XDP_GENERIC;
 	HASH_FIND_STR(ifs->manual, i->link.name, m);
-	if (has_ports(ifs, i))
+	if (ifaces_has_ports(ifs, i))
 		w.lb = NP_LB_OFF;
 	if (!m)
 		return w;
-	w.lb = m->has_lb && !has_ports(ifs, i) ? m->set.lb : w.lb;
+	w.lb = m->has_lb && !ifaces_has_ports(ifs, i) ? m->set.lb : w.lb;
 	w.xdp = m->has_xdp && i->uplink ? m->set.xdp : w.xdp;
 	w.mss = m->has_mss ? m->set.mss : w.mss;
 	w.stats = m->has_stats ? m->set.stats : w.stats;
@@ -151,7 +151,8 @@ static void write_entry(struct ifaces *ifs, struct iface *i)
 	uint8_t flags = (is_pod(ifs, i) ? NP_IFACE_POD : 0) | (i->now.stats ? NP_IFACE_STATS : 0) |
 			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0) |
-			(i->link.master ? NP_IFACE_PORT : 0);
+			(i->link.master ? NP_IFACE_PORT : 0) |
+			(ifs->conntrack ? NP_IFACE_CONNTRACK : 0);
 
 	i->entry->flags = flags;
 	i->entry->l2_len = i->link.l2_len;
@@ -209,7 +210,7 @@ void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first)
 	if (w.lb == NP_LB_OFF || !i->link.supported) {
 		if (i->entry || (first && i->pattern[0]))
 			take_off(ifs, i);
-		if (has_ports(ifs, i))
+		if (ifaces_has_ports(ifs, i))
 			snprintf(i->attached.note, sizeof(i->attached.note),
 				 "a bridge: the programs are on its ports");
 		return;
@@ -336,6 +337,18 @@ size_t ifaces_count(const struct ifaces *ifs)
 	return count;
 }
 
+void ifaces_conntrack(struct ifaces *ifs, bool asks)
+{
+	struct iface *i;
+
+	if (ifs->conntrack == asks)
+		return;
+	ifs->conntrack = asks;
+	for (i = ifs->by_index; i; i = i->hh.next)
+		if (i->entry)
+			write_entry(ifs, i);
+}
+
 bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state)
 {
 	struct iface *i = find_iface(ifs, ifindex), *port;
@@ -363,6 +376,7 @@ int ifaces_new(const struct ifaces_options *options, struct tables *tables, stru
 	ifs->options = *options;
 	ifs->tables = tables;
 	ifs->netlink = netlink;
+	ifs->lb = NP_LB_ON;
 	ifaces_load(ifs);
 	*ifaces = ifs;
 	return 0;

@@ -52,6 +52,19 @@ json_t *ifaces_json(struct ifaces *ifs);
 /* How many have the programs. */
 size_t ifaces_count(const struct ifaces *ifs);
 
+/* Are the programs to ask conntrack whether it carries a conversation for kube-proxy? */
+void ifaces_conntrack(struct ifaces *ifs, bool asks);
+
+/*
+ * Everything to lb=on, or (undo) to drain; kept in the file, what it was too. idle: no flow lives,
+ * so that an undo may put those off that were off. *changes is a new array of {"name","was","lb"}
+ * of all that carry services. 0, -ENOMEM, or -EIO: it is done, but could not be kept.
+ */
+int ifaces_takeover(struct ifaces *ifs, bool undo, bool idle, json_t **changes);
+
+/* Is what is not set by hand drained, by an undo? */
+bool ifaces_drained(const struct ifaces *ifs);
+
 /*
  * What packets that come in by it meet: its switch, its name, NP_IFACE_POD. False: not known. Of a
  * bridge that has no programs, those of a port of it. */

@@ -24,6 +24,8 @@ struct manual {
 	char name[IF_NAMESIZE];
 	bool has_lb, has_xdp, has_mss, has_stats;
 	struct switches set;
+	bool has_before;   /* a takeover changed lb, */
+	enum np_lb before; /* which was this */
 	UT_hash_handle hh;
 };
 
@@ -44,12 +46,23 @@ struct ifaces {
 	struct netlink *netlink;
 	struct iface *by_index;
 	struct manual *manual;
+	enum np_lb lb;	/* of what is nearpath's by a pattern, unless set by hand: on or drain */
+	bool conntrack; /* it may carry conversations for kube-proxy */
 };
 
 /* Bring the kernel to what is wanted of an interface. first: it was not looked at before. */
 void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first);
 
+/* Of a bridge: do its ports have the programs, so that it has none? */
+bool ifaces_has_ports(const struct ifaces *ifs, const struct iface *bridge);
+
 /* The switches set by hand in an earlier life. */
 void ifaces_load(struct ifaces *ifs);
+
+/* Keep the switches in the file. 0 or -EIO. */
+int ifaces_save(struct ifaces *ifs);
+
+/* What lb is called. */
+const char *ifaces_lb_name(enum np_lb lb);
 
 #endif

@@ -10,6 +10,14 @@
 static const char *const lb_names[] = {
 	[NP_LB_OFF] = "off", [NP_LB_ON] = "on", [NP_LB_DRAIN] = "drain"};
 
+/* In the file, what holds for all that is not set by hand: no device can be called so. */
+#define ALL "/all"
+
+const char *ifaces_lb_name(enum np_lb lb)
+{
+	return lb_names[lb];
+}
+
 static json_t *mss_json(int mss)
 {
 	if (mss == MSS_AUTO)
@@ -122,10 +130,12 @@ static json_t *manual_json(const struct manual *m)
 		json_object_set_new(set, "mss", mss_json(m->set.mss));
 	if (m->has_stats)
 		json_object_set_new(set, "stats", json_string(m->set.stats ? "on" : "off"));
+	if (m->has_before)
+		json_object_set_new(set, "before", json_string(lb_names[m->before]));
 	return set;
 }
 
-static int save(struct ifaces *ifs)
+int ifaces_save(struct ifaces *ifs)
 {
 	_cleanup_free_ char *temporary = NULL;
 	struct manual *m, *next;
@@ -137,6 +147,8 @@ static int save(struct ifaces *ifs)
 	HASH_ITER (hh, ifs->manual, m, next) {
 		json_object_set_new(all, m->name, manual_json(m));
 	}
+	if (ifs->lb == NP_LB_DRAIN)
+		json_object_set_new(all, ALL, json_pack("{s:s}", "lb", lb_names[ifs->lb]));
 	if (asprintf(&temporary, "%s.new", ifs->options.file) < 0 ||
 	    json_dump_file(all, temporary, JSON_SORT_KEYS | JSON_INDENT(1)) ||
 	    rename(temporary, ifs->options.file))
@@ -162,6 +174,8 @@ static int remember(struct ifaces *ifs, const char *name, json_t *set, char *why
 		if (rc)
 			return rc;
 	}
+	if (json_object_get(set, "lb")) /* by hand: no takeover's any more */
+		copy.has_before = false;
 	if (!old) {
 		old = calloc(1, sizeof(*old));
 		if (!old)
@@ -210,7 +224,7 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 	if (rc)
 		return rc;
 	ifaces_apply(ifs, found, false);
-	if (save(ifs)) {
+	if (ifaces_save(ifs)) {
 		snprintf(why, size,
 			 "\"%s\" is switched, but the switches could not be kept in \"%s\"", name,
 			 ifs->options.file);
@@ -220,16 +234,38 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 	return 0;
 }
 
+/* What an interface of the file was before a takeover. */
+static void load_before(struct ifaces *ifs, const char *name, const char *before)
+{
+	struct manual *m;
+	int lb;
+
+	HASH_FIND_STR(ifs->manual, name, m);
+	if (!m || !parse_name(before, lb_names, 3, &lb))
+		return;
+	m->has_before = true;
+	m->before = lb;
+}
+
 /* A file that cannot be read is no reason not to start: the defaults hold. */
 void ifaces_load(struct ifaces *ifs)
 {
 	json_t *all = ifs->options.file ? json_load_file(ifs->options.file, 0, NULL) : NULL;
-	const char *name;
+	const char *name, *lb;
+	json_t *set, *before;
 	char why[200];
-	json_t *set;
 
 	json_object_foreach (all, name, set) {
+		if (!strcmp(name, ALL)) {
+			lb = json_string_value(json_object_get(set, "lb"));
+			ifs->lb = lb && !strcmp(lb, "drain") ? NP_LB_DRAIN : NP_LB_ON;
+			continue;
+		}
+		before = json_incref(json_object_get(set, "before"));
+		json_object_del(set, "before"); /* no switch */
 		remember(ifs, name, set, why, sizeof(why));
+		load_before(ifs, name, json_string_value(before));
+		json_decref(before);
 	}
 	json_decref(all);
 }

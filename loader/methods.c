@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "takeover.h"
 #include "util.h"
 
 /* A change while its objects are read. */
@@ -135,7 +136,7 @@ static int all_objects(const struct kube_object *object, void *arg)
 	return json_array_append(arg, object->json) ? -ENOMEM : 0;
 }
 
-static void keep(struct daemon *d, const char *method, json_t *params)
+void daemon_keep(struct daemon *d, const char *method, json_t *params)
 {
 	json_t *line = json_pack("{s:s,s:O}", "method", method, "params", params), *all;
 	int rc = line ? journal_append(d->journal, line) : -ENOMEM;
@@ -170,8 +171,8 @@ static json_t *change_result(struct daemon *d, const char *method, const struct 
 	return result;
 }
 
-int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
-		  struct rpc_error *error)
+int daemon_commit(struct daemon *d, struct store_change **change, bool whole, json_t *warnings,
+		  struct store_result *done)
 {
 	const struct store_visitor visitor = {
 		.service = touched,
@@ -180,6 +181,27 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 		.object = object_changed,
 		.arg = d,
 	};
+	int rc;
+
+	d->revision++;
+	json_array_clear(d->warnings);
+	json_array_extend(d->warnings, warnings);
+	monitor_begin(d->monitor);
+	rc = store_commit(d->store, change, &visitor, done);
+	if (!rc && whole && !d->replaying)
+		publish_sweep(d->publisher);
+	d->synced |= !rc;
+	d->delivered |= !rc && whole && !d->replaying;
+	warn_of_conflicts(d);
+	monitor_end(d->monitor);
+	if (!rc && !d->replaying)
+		daemon_end_udp(d, whole);
+	return rc;
+}
+
+int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
+		  struct rpc_error *error)
+{
 	_cleanup_(store_change_free) struct store_change *change = NULL;
 	bool replace = !strcmp(method, "replace");
 	json_auto_t *warnings = json_array();
@@ -202,22 +224,11 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 		return refuse(&r.error, error);
 	if (rc)
 		return rc;
-	d->revision++;
-	json_array_clear(d->warnings);
-	json_array_extend(d->warnings, warnings);
-	monitor_begin(d->monitor);
-	rc = store_commit(d->store, &change, &visitor, &done);
-	if (!rc && replace && !d->replaying)
-		publish_sweep(d->publisher);
-	d->synced |= !rc;
-	warn_of_conflicts(d);
-	monitor_end(d->monitor);
+	rc = daemon_commit(d, &change, replace, warnings, &done);
 	if (rc)
 		return rc;
-	if (!d->replaying)
-		daemon_end_udp(d, replace);
 	if (!d->replaying && (done.applied || done.removed || replace))
-		keep(d, method, params);
+		daemon_keep(d, method, params);
 	*result = change_result(d, method, &done);
 	return 0;
 }
@@ -263,6 +274,8 @@ static int method_iface(void *arg, json_t *params, json_t **result, struct rpc_e
 			      "iface wants params.name, a string, and params.set, an object");
 		return -EINVAL;
 	}
+	if (json_object_get(set, "lb"))
+		takeover_look(d->takeover);
 	rc = ifaces_set(d->ifaces, name, set, result, why, sizeof(why));
 	if (rc) {
 		rpc_error_set(error, rc == -EINVAL ? RPC_BAD_PARAMS : RPC_FAILED, "%s",
@@ -279,10 +292,12 @@ const struct rpc_method daemon_methods[] = {
 	{.name = "apply", .handler = method_apply},
 	{.name = "replace", .handler = method_replace},
 	{.name = "delete", .handler = method_delete},
+	{.name = "sync", .handler = method_sync},
 	{.name = "get", .handler = method_get},
 	{.name = "watch", .handler = method_watch, .subscribes = true},
 	{.name = "status", .handler = method_status},
 	{.name = "iface", .handler = method_iface},
 	{.name = "explain", .handler = method_explain},
+	{.name = "takeover", .handler = method_takeover},
 	{.name = NULL},
 };

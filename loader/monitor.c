@@ -423,6 +423,25 @@ void monitor_start(struct monitor *m)
 	monitor_settle(m);
 }
 
+json_t *monitor_ports_json(struct monitor *m)
+{
+	json_t *list = json_array();
+	char text[64];
+
+	open_sites(m);
+	for (size_t i = 0; i < m->sites; i++) {
+		const struct site *site = &m->site[i];
+
+		if (!site->extra || site->listener)
+			json_array_append_new(
+				list,
+				json_pack("{s:s,s:s,s:b}", "option", site->option, "address",
+					  http_address_text(&site->address, text, sizeof(text)),
+					  "held", site->listener != NULL));
+	}
+	return list;
+}
+
 /* A part at a time; what fails again goes to the end. */
 static void publish_failed(struct monitor *m)
 {

@@ -7,6 +7,7 @@
 #ifndef NEARPATH_LOADER_MONITOR_H
 #define NEARPATH_LOADER_MONITOR_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ void monitor_free(struct monitor **monitor);
 
 /* Listen. An address that is taken is said, and tried again: the daemon goes on without it. */
 void monitor_start(struct monitor *m);
+
+/* A new array of {"option","address","held"} of the addresses wanted; tries those not held yet. */
+json_t *monitor_ports_json(struct monitor *m);
 
 /* A change came, and now it is in the tables, or as far as it can be. They may be nested. */
 void monitor_begin(struct monitor *m);

@@ -68,6 +68,10 @@ const struct plan *publish_plan_of(struct publisher *p, uint32_t version);
 const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 				      const union np_addr *addr);
 
+/* Is it a published frontend, or a NodePort at this address? protocol: IPPROTO_TCP and so on. */
+bool publish_has_frontend(struct publisher *p, uint8_t family, uint8_t protocol,
+			  const union np_addr *addr, __be16 port);
+
 /*
  * May UDP that was sent from this frontend to this backend go on there? No, if the frontend is a
  * published one and its endpoints that serve are others; yes if nothing serves any more.

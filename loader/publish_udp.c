@@ -26,8 +26,8 @@ static bool anyone_serves(const struct plan *plan)
 	return false;
 }
 
-static const struct plan *plan_at(struct publisher *p, uint8_t family, const union np_addr *addr,
-				  __be16 port)
+static const struct plan *plan_at(struct publisher *p, uint8_t family, uint8_t protocol,
+				  const union np_addr *addr, __be16 port)
 {
 	struct frontend_key key;
 	const struct frontend *f;
@@ -35,20 +35,35 @@ static const struct plan *plan_at(struct publisher *p, uint8_t family, const uni
 	memset(&key, 0, sizeof(key));
 	key.addr = *addr;
 	key.port = port;
-	key.protocol = IPPROTO_UDP;
+	key.protocol = protocol;
 	key.family = family;
 	f = frontend_get(p, &key);
 	return f && f->owner ? publish_plan_of(p, f->version) : NULL;
 }
 
+/* The plan of a frontend, or of a NodePort at the address; NULL: there is none. */
+static const struct plan *plan_of(struct publisher *p, uint8_t family, uint8_t protocol,
+				  const union np_addr *addr, __be16 port)
+{
+	const struct plan *plan = plan_at(p, family, protocol, addr, port);
+	const union np_addr any = {};
+
+	if (!plan && address_has_node_ports(p, family, addr))
+		plan = plan_at(p, family, protocol, &any, port);
+	return plan;
+}
+
+bool publish_has_frontend(struct publisher *p, uint8_t family, uint8_t protocol,
+			  const union np_addr *addr, __be16 port)
+{
+	return plan_of(p, family, protocol, addr, port) != NULL;
+}
+
 bool publish_udp_serves(struct publisher *p, uint8_t family, const union np_addr *frontend,
 			__be16 frontend_port, const union np_addr *backend, __be16 backend_port)
 {
-	const struct plan *plan = plan_at(p, family, frontend, frontend_port);
-	const union np_addr any = {};
+	const struct plan *plan = plan_of(p, family, IPPROTO_UDP, frontend, frontend_port);
 
-	if (!plan && address_has_node_ports(p, family, frontend))
-		plan = plan_at(p, family, &any, frontend_port);
 	return !plan || serves(plan, backend, backend_port) || !anyone_serves(plan);
 }
 

@@ -35,6 +35,7 @@ struct entry {
 	struct kube_object *object; /* NULL only inside a commit: room made for it */
 	struct group *group;	    /* a Service's, a tied slice's; NULL for others */
 	struct entry *prev, *next;  /* in group->slices, or a commit's removed */
+	unsigned delivery;	    /* in which it was put last */
 	UT_hash_handle hh;
 	char key[];
 };
@@ -43,6 +44,7 @@ struct store {
 	struct entry *entries;
 	struct group *groups;
 	size_t count[KUBE_KINDS];
+	unsigned delivery; /* the number of the one under way */
 };
 
 /* What is to happen to one key. */
@@ -389,6 +391,7 @@ static void apply_put(struct commit *commit, struct staged *staged)
 		commit->store->count[staged->object->kind]++;
 	}
 	entry->object = TAKE_PTR(staged->object);
+	entry->delivery = commit->store->delivery;
 	link_entry(entry, staged->group);
 }
 
@@ -569,4 +572,16 @@ int store_each(const struct store *store, int (*visit)(const struct kube_object 
 size_t store_count(const struct store *store, enum kube_kind kind)
 {
 	return store->count[kind];
+}
+
+void store_deliver(struct store *store)
+{
+	store->delivery++;
+}
+
+bool store_is_delivered(const struct store *store, const char *key)
+{
+	const struct entry *entry = find_entry(store, key);
+
+	return entry && entry->delivery == store->delivery;
 }

@@ -63,6 +63,10 @@ int store_slices(const struct store *store, const char *namespace, const char *s
 /* Every object in order of its key; visit as in kube_each(). */
 int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
 	       void *arg);
+
+/* A delivery begins: no object is delivered any more until a commit puts it, changed or not. */
+void store_deliver(struct store *store);
+bool store_is_delivered(const struct store *store, const char *key);
 size_t store_count(const struct store *store, enum kube_kind kind);
 
 #endif

@@ -90,6 +90,8 @@ enum np_hook {
 	  "flows given another of the node's addresses because the first had no port left")        \
 	X(TABLE_ERROR, "table_error", "passed: a table entry pointed outside its table")           \
 	X(DRAIN, "drain", "new connections left to the kernel by lb=drain")                        \
+	X(LEFT_TO_CONNTRACK, "left_to_conntrack",                                                  \
+	  "packets that could open a connection, of one that conntrack carries for kube-proxy")    \
 	X(MSS_CLAMPED, "mss_clamped", "SYN packets whose MSS was lowered")                         \
 	X(ICMP_TRANSLATED, "icmp_translated", "ICMP errors whose inner packet was rewritten")      \
 	X(FRAGMENT_LOST, "fragment_lost", "fragments that came before their first")                \

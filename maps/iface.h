@@ -26,6 +26,7 @@ enum np_lb {
 #define NP_IFACE_MSS_AUTO   0x04 /* clamp to the route's MTU too */
 #define NP_IFACE_POD	    0x08 /* by the local detector, what comes in here is from a pod */
 #define NP_IFACE_PORT	    0x10 /* of a bridge: frames are for its address and not for this one */
+#define NP_IFACE_CONNTRACK  0x20 /* conntrack may carry conversations for kube-proxy: ask it */
 
 struct np_iface {
 	__u32 ifindex; /* 0: empty */
@@ -73,7 +74,9 @@ struct np_config {
 	__u64 netns_cookie;	    /* of the node's network namespace: whose sockets are ours */
 	__u32 localhost_nodeports4; /* 1: NodePorts answer at 127.0.0.0/8 */
 	__u32 localhost_nodeports6; /* and at ::1 */
+	__u32 sock_drain; /* 1: what the node's own processes begin is left to the kernel */
+	__u32 pad;
 };
-NP_STATIC_ASSERT(sizeof(struct np_config) == 728);
+NP_STATIC_ASSERT(sizeof(struct np_config) == 736);
 
 #endif

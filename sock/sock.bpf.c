@@ -306,6 +306,15 @@ static __always_inline bool is_plain_send(struct bpf_sock_addr *ctx, struct np_s
 	       is_connected_to(s, &t->dst, DPORT(t->ports), family);
 }
 
+/* Is what begins now left to the kernel? */
+static __always_inline bool is_drained(void)
+{
+	__u32 zero = 0;
+	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
+
+	return c && c->sock_drain;
+}
+
 /* connect() or sendmsg(). */
 static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool six)
 {
@@ -327,6 +336,10 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	n = sock_decide(&t, family, &d, connects ? NULL : s, first_peer(ctx));
 	if (d.verdict == NP_VERDICT_PASS || is_probe(ctx, &d, connects))
 		return pass(s, &t, &d, family, connects);
+	if ((n == PEER_NONE || !s) && is_drained()) {
+		count(NP_HOOK_SOCK, NP_REASON_DRAIN);
+		return pass(s, &t, &d, family, connects);
+	}
 	if (d.verdict != NP_VERDICT_FORWARD)
 		return refuse(ctx, &d, &t, family);
 	if (n == PEER_NONE || !s)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the kernel's conntrack carries whose destination it translates: kube-proxy's connections
+ * and, maybe, others'. By ctnetlink; nothing here knows which addresses are services'.
+ */
+#ifndef NEARPATH_LOADER_CONNTRACK_H
+#define NEARPATH_LOADER_CONNTRACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../maps/abi.h"
+
+/* As the client began it, and where it went. Addresses and ports in network order. */
+struct conntrack_entry {
+	uint8_t family;	   /* NP_IPV4 or NP_IPV6 */
+	uint8_t protocol;  /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	uint8_t tcp_state; /* include/uapi/linux/netfilter/nf_conntrack_tcp.h; 0 of others */
+	union np_addr client, frontend, backend;
+	__be16 client_port, frontend_port, backend_port;
+};
+
+/* Every one of them in this network namespace. 0 or -errno: the kernel cannot be asked. */
+int conntrack_each(void (*visit)(const struct conntrack_entry *entry, void *arg), void *arg);
+
+/* Is it neither closing nor closed? */
+bool conntrack_is_live(const struct conntrack_entry *entry);
+
+/* Could its next packet look like the first of a connection: UDP, or TCP without an answer? */
+bool conntrack_may_open(const struct conntrack_entry *entry);
+
+/* Forget it: the next packet of the client begins another. 0 or -errno; -ENOENT: it is gone. */
+int conntrack_delete(const struct conntrack_entry *entry);
+
+#endif
