@@ -108,7 +108,7 @@ const struct cmd cmd_table[] = {
 	},
 	{
 		.verb = "takeover",
-		.summary = "Take all new connections over from kube-proxy, or give them back",
+		.summary = "Take new connections over from kube-proxy, or give them back",
 		.details =
 			"All interfaces get lb=on, or with --undo lb=drain, and connections of "
 			"the\nnode's own processes go with them. None that lives is broken: "

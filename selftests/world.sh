@@ -401,10 +401,25 @@ world_kubeproxy() {
 	done
 }
 
+# world_kubeproxy_nftables NODE...: the same by rules as kube-proxy's nftables mode has.
+world_kubeproxy_nftables() {
+	local node
+	for node in "$@"; do
+		world_flat | "$NP_SELFTESTS/kubeproxy-nftables.sh" \
+			--cluster-cidr "${WORLD_CLUSTER_CIDR%,*}" \
+			--node-ips "${WORLD_NODE_IP4[$node]}" | in_ns "$node" nft -f -
+		world_flat | "$NP_SELFTESTS/kubeproxy-nftables.sh" --ipv6 \
+			--cluster-cidr "${WORLD_CLUSTER_CIDR#*,}" \
+			--node-ips "${WORLD_NODE_IP6[$node]}" | in_ns "$node" nft -f -
+	done
+}
+
 # world_kubeproxy_off NODE...: without these rules, and without what conntrack knew.
 world_kubeproxy_off() {
 	local node command
 	for node in "$@"; do
+		in_ns "$node" nft delete table ip kube-proxy 2>/dev/null || true
+		in_ns "$node" nft delete table ip6 kube-proxy 2>/dev/null || true
 		for command in iptables-restore ip6tables-restore; do
 			printf '*nat\nCOMMIT\n*filter\nCOMMIT\n' | in_ns "$node" "$command"
 		done

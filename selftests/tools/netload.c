@@ -35,6 +35,7 @@ struct slot {
 	enum state state;
 	int fd;
 	uint64_t started, deadline, moved, pings;
+	uint32_t server; /* hash of the name of the one that answered first */
 	size_t line_len;
 	char line[LINE_LEN];
 };
@@ -196,6 +197,16 @@ static void slot_pong(struct load *l, struct slot *s)
 	slot_next(l, s);
 }
 
+/* Tells names apart: FNV-1a of the first word. */
+static uint32_t name_hash(const char *line)
+{
+	uint32_t hash = 2166136261;
+
+	for (; *line && *line != ' '; line++)
+		hash = (hash ^ (unsigned char)*line) * 16777619;
+	return hash;
+}
+
 /* "NAME PEER" and for datagrams " PAYLOAD": who answered, and the source it saw. */
 static void slot_hello(struct load *l, struct slot *s)
 {
@@ -205,6 +216,7 @@ static void slot_hello(struct load *l, struct slot *s)
 		slot_fail(l, s, FAIL_BAD_DATA);
 		return;
 	}
+	s->server = name_hash(s->line);
 	*peer++ = '\0';
 	end = strchr(peer, ' ');
 	if (end)
@@ -267,7 +279,9 @@ static void slot_datagram(struct load *l, struct slot *s)
 	}
 	payload = strstr(s->line, " PING ");
 	snprintf(want, sizeof(want), " PING %llu\n", (unsigned long long)s->pings);
-	if (s->state == STATE_PONG && payload && !strcmp(payload, want))
+	if (s->state == STATE_PONG && name_hash(s->line) != s->server)
+		slot_fail(l, s, FAIL_MOVED);
+	else if (s->state == STATE_PONG && payload && !strcmp(payload, want))
 		slot_pong(l, s);
 	else
 		slot_fail(l, s, FAIL_BAD_DATA);

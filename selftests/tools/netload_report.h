@@ -20,6 +20,7 @@
 	X(TIMEOUT, "timeout")                                                                      \
 	X(UNREACHABLE, "unreachable")                                                              \
 	X(CLOSED, "closed early")                                                                  \
+	X(MOVED, "another server")                                                                 \
 	X(BAD_DATA, "bad data")                                                                    \
 	X(NO_PORT, "no local port")                                                                \
 	X(OTHER, "other")
