@@ -44,6 +44,7 @@ struct nf_conn {
 extern struct nf_conn *np_ct_lookup(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 t_size,
 				    struct bpf_ct_opts___np *opts, __u32 opts_size) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
+extern int bpf_ct_change_timeout(struct nf_conn *ct, __u32 timeout) __ksym __weak;
 
 /* What conntrack says of a tuple: bits. */
 #define CT_LIVE 1 /* of a connection that is not closing */
@@ -71,6 +72,19 @@ static __always_inline bool conntrack_has(np_ctx *ctx, struct bpf_sock_tuple *t,
 					  __u32 protocol)
 {
 	return conntrack_ask(ctx, t, size, protocol) & CT_LIVE;
+}
+
+/* Have conntrack forget the connection: its next packet begins another, with another port. */
+static __always_inline void conntrack_forget(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
+					     __u32 protocol)
+{
+	struct bpf_ct_opts___np opts = {.netns_id = BPF_F_CURRENT_NETNS, .l4proto = protocol};
+	struct nf_conn *ct = np_ct_lookup(ctx, t, size, &opts, sizeof(opts));
+
+	if (!ct)
+		return;
+	bpf_ct_change_timeout(ct, 0);
+	bpf_ct_release(ct);
 }
 
 #endif

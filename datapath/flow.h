@@ -272,6 +272,11 @@ static __always_inline bool flow_is_over(const struct np_flow *f)
 	       state == NP_FLOW_SCTP_CLOSED;
 }
 
+static __always_inline bool flow_is_spent(const struct np_flow *flow, __u32 now)
+{
+	return flow_is_over(flow) || flow_expired(flow, now);
+}
+
 static __always_inline bool flow_has_all(const union np_flow_word *f, __u16 flags)
 {
 	return (f->flags & flags) == flags;

@@ -88,6 +88,8 @@ enum np_hook {
 	X(PORT_MOVED, "port_moved", "flows given another source port because theirs was taken")    \
 	X(SOURCE_MOVED, "source_moved",                                                            \
 	  "flows given another of the node's addresses because the first had no port left")        \
+	X(PORT_CLASH, "port_clash",                                                                \
+	  "dropped: the kernel gave a connection the source port of a live flow; it asks again")   \
 	X(TABLE_ERROR, "table_error", "passed: a table entry pointed outside its table")           \
 	X(DRAIN, "drain", "new connections left to the kernel by lb=drain")                        \
 	X(LEFT_TO_CONNTRACK, "left_to_conntrack",                                                  \

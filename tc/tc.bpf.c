@@ -22,6 +22,7 @@
 #include "../datapath/rewrite.h"
 #include "checksum.h"
 #include "explain.h"
+#include "leave.h"
 #include "reject.h"
 
 /* The longest headers that are read: Ethernet, IPv6 with extensions, TCP with options. */
@@ -264,13 +265,16 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	}
 	if (p.fragment) /* the first: the others come with the tuple it has now */
 		fragment_note(&p, hook, family);
-	/* At egress, what a socket of the host opens may be to be dropped: not UDP, see sock/. */
-	opens = packet_opens(&p) && (hook == NP_HOOK_INGRESS || p.tuple.protocol != IPPROTO_UDP);
+	/* At egress of interest if it is the host's, see tc_leaves(): UDP only beside kube-proxy.
+	 */
+	opens = packet_opens(&p) &&
+		(ingress || p.tuple.protocol != IPPROTO_UDP || iface->flags & NP_IFACE_CONNTRACK);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
 	if (hit.flow && opens && ingress && is_asked(skb, p.tuple.ports))
 		hit.flow = NULL;
-	if (hit.flow && opens && ingress &&
-	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
+	if (hit.flow && opens &&
+	    (ingress ? flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)
+		     : hit.name == NP_NAME_SNAT && flow_is_spent(hit.flow, now32()))) {
 		flow_end(hit.number, hit.seq, family);
 		hit.flow = NULL;
 	}
@@ -353,23 +357,6 @@ static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface
 	return made == CONNECT_DROP ? TC_ACT_SHOT : TC_NEXT;
 }
 
-/*
- * On its way out, what no flow knows and opens a connection: from a socket of this host that was
- * left as it is (sock/), if the decision is silence. It ends here.
- */
-__noinline int tc_silence(struct flow_request *r, __u32 family)
-{
-	struct np_decision d;
-
-	if (!r || !(address_flags(&r->tuple.src, family) & NP_SERVICE_HOST_ADDRESS))
-		return 0;
-	decide(&r->tuple, 0, DECIDE_LOCAL, family, &d);
-	if (d.verdict != NP_VERDICT_DROP)
-		return 0;
-	note_refusal(NP_HOOK_EGRESS, &d);
-	return 1;
-}
-
 static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
 				     struct flow_request *r, int family)
 {
@@ -385,8 +372,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 				return TC_NEXT;
 			continue;
 		}
-		if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS && iface->lb == NP_LB_ON &&
-		    tc_silence(r, family))
+		if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS &&
+		    tc_leaves(skb, r, iface->lb == NP_LB_ON, family))
 			return TC_ACT_SHOT;
 		if (todo != TODO_CONNECT || hook != NP_HOOK_INGRESS)
 			break;
