@@ -151,24 +151,77 @@ static int ignore(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
+struct end {
+	const union np_addr *addr;
+	__be16 port;
+};
+
+/* type: CTA_TUPLE_ORIG or CTA_TUPLE_REPLY. */
+static void put_tuple(struct nlmsghdr *request, uint16_t type, uint8_t family, uint8_t protocol,
+		      struct end from, struct end to)
+{
+	const bool four = family == NP_IPV4;
+	const size_t size = four ? sizeof(from.addr->v4) : sizeof(*from.addr);
+	struct nlattr *tuple = mnl_attr_nest_start(request, type), *part;
+
+	part = mnl_attr_nest_start(request, CTA_TUPLE_IP);
+	mnl_attr_put(request, four ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, size, from.addr);
+	mnl_attr_put(request, four ? CTA_IP_V4_DST : CTA_IP_V6_DST, size, to.addr);
+	mnl_attr_nest_end(request, part);
+	part = mnl_attr_nest_start(request, CTA_TUPLE_PROTO);
+	mnl_attr_put_u8(request, CTA_PROTO_NUM, protocol);
+	mnl_attr_put_u16(request, CTA_PROTO_SRC_PORT, from.port);
+	mnl_attr_put_u16(request, CTA_PROTO_DST_PORT, to.port);
+	mnl_attr_nest_end(request, part);
+	mnl_attr_nest_end(request, tuple);
+}
+
 int conntrack_delete(const struct conntrack_entry *e)
 {
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE] = "";
-	const bool four = e->family == NP_IPV4;
-	const size_t size = four ? sizeof(e->client.v4) : sizeof(e->client);
-	struct nlmsghdr *request =
-		begin(buffer, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, four ? AF_INET : AF_INET6);
-	struct nlattr *tuple = mnl_attr_nest_start(request, CTA_TUPLE_ORIG), *part;
+	struct nlmsghdr *request = begin(buffer, IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
+					 e->family == NP_IPV4 ? AF_INET : AF_INET6);
 
-	part = mnl_attr_nest_start(request, CTA_TUPLE_IP);
-	mnl_attr_put(request, four ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, size, &e->client);
-	mnl_attr_put(request, four ? CTA_IP_V4_DST : CTA_IP_V6_DST, size, &e->frontend);
-	mnl_attr_nest_end(request, part);
-	part = mnl_attr_nest_start(request, CTA_TUPLE_PROTO);
-	mnl_attr_put_u8(request, CTA_PROTO_NUM, e->protocol);
-	mnl_attr_put_u16(request, CTA_PROTO_SRC_PORT, e->client_port);
-	mnl_attr_put_u16(request, CTA_PROTO_DST_PORT, e->frontend_port);
-	mnl_attr_nest_end(request, part);
-	mnl_attr_nest_end(request, tuple);
+	put_tuple(request, CTA_TUPLE_ORIG, e->family, e->protocol,
+		  (struct end){&e->client, e->client_port},
+		  (struct end){&e->frontend, e->frontend_port});
 	return netlink_once(NETLINK_NETFILTER, request, ignore, NULL);
+}
+
+int conntrack_reserve_begin(struct conntrack_reserve *r, uint32_t seconds)
+{
+	r->seconds = seconds;
+	r->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	return r->nl ? 0 : -errno;
+}
+
+/* The kernel has done it when it was sent; what it says of errors is of no interest. */
+void conntrack_reserve_one(struct conntrack_reserve *r, uint8_t family, uint8_t protocol,
+			   const union np_addr *source, __be16 source_port,
+			   const union np_addr *backend, __be16 backend_port)
+{
+	_Alignas(struct nlmsghdr) char buffer[2 * REQUEST_SIZE] = "";
+	struct nlmsghdr *request = begin(buffer, IPCTNL_MSG_CT_NEW, NLM_F_CREATE,
+					 family == NP_IPV4 ? AF_INET : AF_INET6);
+	struct end from = {source, source_port}, to = {backend, backend_port};
+	struct nlattr *info, *tcp;
+
+	put_tuple(request, CTA_TUPLE_ORIG, family, protocol, from, to);
+	put_tuple(request, CTA_TUPLE_REPLY, family, protocol, to, from);
+	mnl_attr_put_u32(request, CTA_TIMEOUT, htonl(r->seconds));
+	mnl_attr_put_u32(request, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+	if (protocol == IPPROTO_TCP) {
+		info = mnl_attr_nest_start(request, CTA_PROTOINFO);
+		tcp = mnl_attr_nest_start(request, CTA_PROTOINFO_TCP);
+		mnl_attr_put_u8(request, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+		mnl_attr_nest_end(request, tcp);
+		mnl_attr_nest_end(request, info);
+	}
+	mnl_socket_sendto(r->nl, request, request->nlmsg_len);
+}
+
+void conntrack_reserve_end(struct conntrack_reserve *r)
+{
+	mnl_socket_close(r->nl);
+	r->nl = NULL;
 }

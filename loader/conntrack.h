@@ -11,6 +11,8 @@
 
 #include "../maps/abi.h"
 
+struct mnl_socket;
+
 /* As the client began it, and where it went. Addresses and ports in network order. */
 struct conntrack_entry {
 	uint8_t family;	   /* NP_IPV4 or NP_IPV6 */
@@ -31,5 +33,20 @@ bool conntrack_may_open(const struct conntrack_entry *entry);
 
 /* Forget it: the next packet of the client begins another. 0 or -errno; -ENOENT: it is gone. */
 int conntrack_delete(const struct conntrack_entry *entry);
+
+/*
+ * Source ports that the kernel shall not choose for connections it translates: an entry for
+ * each, that no packet belongs to. begin: 0 or -errno; one: what cannot be reserved is not; an
+ * entry that is there is kept for as long again. end takes what begin made.
+ */
+struct conntrack_reserve {
+	struct mnl_socket *nl;
+	uint32_t seconds;
+};
+int conntrack_reserve_begin(struct conntrack_reserve *r, uint32_t seconds);
+void conntrack_reserve_one(struct conntrack_reserve *r, uint8_t family, uint8_t protocol,
+			   const union np_addr *source, __be16 source_port,
+			   const union np_addr *backend, __be16 backend_port);
+void conntrack_reserve_end(struct conntrack_reserve *r);
 
 #endif

@@ -78,20 +78,27 @@ static bool is_over(uint8_t state)
 	       (state >= NP_FLOW_TCP_LAST_ACK && state <= NP_FLOW_TCP_CLOSE);
 }
 
+static bool is_live(const struct tables *t, const struct np_flow *flow, uint32_t now)
+{
+	/* Programs' ticks may be ahead of this clock. */
+	int32_t age = (int32_t)(now - flow->seen);
+
+	return !is_over(flow->state) &&
+	       (age < 0 || (uint32_t)age <= t->flow_timeout[flow->state % NP_FLOW_STATES_ROOM]);
+}
+
+static uint32_t records_of(const struct tables *t, uint8_t family)
+{
+	return t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6];
+}
+
 static size_t count_family(struct tables *t, uint8_t family, uint32_t now)
 {
-	uint32_t records = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6], n;
+	uint32_t n;
 	size_t live = 0;
 
-	for (n = 0; n < records; n++) {
-		const struct np_flow *flow = record(t, family, n);
-		/* Programs' ticks may be ahead of this clock. */
-		int32_t age = (int32_t)(now - flow->seen);
-
-		live += !is_over(flow->state) &&
-			(age < 0 ||
-			 (uint32_t)age <= t->flow_timeout[flow->state % NP_FLOW_STATES_ROOM]);
-	}
+	for (n = 0; n < records_of(t, family); n++)
+		live += is_live(t, record(t, family, n), now);
 	return live;
 }
 
@@ -100,4 +107,34 @@ size_t flows_live(struct tables *t)
 	uint32_t now = tables_jiffies();
 
 	return count_family(t, NP_IPV4, now) + count_family(t, NP_IPV6, now);
+}
+
+static void visit_family(struct tables *t, uint8_t family,
+			 void (*visit)(const struct flow_source *source, void *arg), void *arg)
+{
+	uint32_t now = tables_jiffies(), n, seq;
+
+	for (n = 0; n < records_of(t, family); n++) {
+		const struct np_flow *flow = record(t, family, n);
+		struct flow_source source = {.family = family};
+
+		seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
+		if (seq & 1 || !(flow->flags & NP_FLOW_TRANSLATED) || !is_live(t, flow, now))
+			continue;
+		source.protocol = flow->protocol;
+		source.snat = place(flow, family, NP_SNAT);
+		source.backend = place(flow, family, NP_BACKEND);
+		source.snat_port = flow->port[NP_SNAT];
+		source.backend_port = flow->port[NP_BACKEND];
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) == seq)
+			visit(&source, arg);
+	}
+}
+
+void flows_each_source(struct tables *t, void (*visit)(const struct flow_source *source, void *arg),
+		       void *arg)
+{
+	visit_family(t, NP_IPV4, visit, arg);
+	visit_family(t, NP_IPV6, visit, arg);
 }

@@ -25,6 +25,15 @@ struct flow_ends {
 size_t flows_mark_udp(struct tables *tables, bool (*keep)(const struct flow_ends *ends, void *arg),
 		      void *arg);
 
+/* Every flow that lives and whose source is translated: what the backend sees. */
+struct flow_source {
+	uint8_t family, protocol;
+	union np_addr snat, backend;
+	__be16 snat_port, backend_port;
+};
+void flows_each_source(struct tables *tables,
+		       void (*visit)(const struct flow_source *source, void *arg), void *arg);
+
 /* How many flows of both families are neither over nor expired. */
 size_t flows_live(struct tables *tables);
 

@@ -62,8 +62,9 @@ void ifaces_conntrack(struct ifaces *ifs, bool asks);
  */
 int ifaces_takeover(struct ifaces *ifs, bool undo, bool idle, json_t **changes);
 
-/* Is what is not set by hand drained, by an undo? */
+/* Is what is not set by hand drained, by an undo? Is any drained, by whatever? */
 bool ifaces_drained(const struct ifaces *ifs);
+bool ifaces_any_drained(const struct ifaces *ifs);
 
 /*
  * What packets that come in by it meet: its switch, its name, NP_IFACE_POD. False: not known. Of a

@@ -102,3 +102,13 @@ bool ifaces_drained(const struct ifaces *ifs)
 {
 	return ifs->lb == NP_LB_DRAIN;
 }
+
+bool ifaces_any_drained(const struct ifaces *ifs)
+{
+	const struct iface *i;
+
+	for (i = ifs->by_index; i; i = i->hh.next)
+		if (i->entry && i->now.lb == NP_LB_DRAIN)
+			return true;
+	return false;
+}

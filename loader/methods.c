@@ -263,6 +263,7 @@ static int method_iface(void *arg, json_t *params, json_t **result, struct rpc_e
 	json_t *set = json_object_get(params, "set");
 	struct daemon *d = arg;
 	char why[400] = "";
+	const char *lb;
 	int rc;
 
 	if (!json_object_size(params)) {
@@ -274,9 +275,12 @@ static int method_iface(void *arg, json_t *params, json_t **result, struct rpc_e
 			      "iface wants params.name, a string, and params.set, an object");
 		return -EINVAL;
 	}
-	if (json_object_get(set, "lb"))
+	lb = json_string_value(json_object_get(set, "lb"));
+	if (lb)
 		takeover_look(d->takeover);
 	rc = ifaces_set(d->ifaces, name, set, result, why, sizeof(why));
+	if (!rc && lb && !strcmp(lb, "drain"))
+		takeover_reserve(d->takeover);
 	if (rc) {
 		rpc_error_set(error, rc == -EINVAL ? RPC_BAD_PARAMS : RPC_FAILED, "%s",
 			      why[0] ? why : strerror(-rc));

@@ -12,7 +12,8 @@
 #include "kubeproxy.h"
 #include "util.h"
 
-#define LOOK_SECONDS 60
+#define LOOK_SECONDS	60
+#define RESERVE_SECONDS (3 * LOOK_SECONDS)
 #define MEMORY_SECONDS                                                                             \
 	600 /* where conntrack cannot be asked: longer than UDP is remembered there */
 
@@ -64,10 +65,30 @@ bool takeover_asks(const struct takeover *t)
 	return t->asks;
 }
 
+static void reserve_one(const struct flow_source *s, void *arg)
+{
+	conntrack_reserve_one(arg, s->family, s->protocol, &s->snat, s->snat_port, &s->backend,
+			      s->backend_port);
+}
+
+void takeover_reserve(struct takeover *t)
+{
+	struct conntrack_reserve reserve;
+
+	if (!t->asks || conntrack_reserve_begin(&reserve, RESERVE_SECONDS))
+		return;
+	flows_each_source(t->d->tables, reserve_one, &reserve);
+	conntrack_reserve_end(&reserve);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct takeover *t = arg;
+
 	(void)fd, (void)what;
-	takeover_look(arg);
+	takeover_look(t);
+	if (ifaces_any_drained(t->d->ifaces))
+		takeover_reserve(t);
 }
 
 struct ending {
@@ -178,9 +199,13 @@ int method_takeover(void *arg, json_t *params, json_t **result, struct rpc_error
 		return -ENOENT;
 	}
 	flows = flows_live(d->tables);
+	if (undo)
+		takeover_reserve(d->takeover);
 	rc = ifaces_takeover(d->ifaces, undo, !flows, &changes);
 	if (changes) {
 		turn_sock(d, undo);
+		if (undo) /* and those that began while it was done */
+			takeover_reserve(d->takeover);
 		notify(d, changes);
 	}
 	if (rc) {

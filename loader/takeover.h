@@ -23,6 +23,12 @@ void takeover_free(struct takeover **takeover);
  */
 void takeover_look(struct takeover *t);
 
+/*
+ * New connections go to kube-proxy, or are about to: it shall not choose source ports for them that
+ * flows have. By itself this is done every minute as long as an interface is drained.
+ */
+void takeover_reserve(struct takeover *t);
+
 /* What the last look found. */
 bool takeover_asks(const struct takeover *t);
 
