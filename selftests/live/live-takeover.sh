@@ -90,7 +90,7 @@ CHURN=(--seconds 600 --rate 40 --concurrency 10 --linger0 --timeout-ms 4000)
 
 # end_load LABEL: no connection of it failed.
 end_load() {
-	kill -TERM "${NP_PIDS[load-$1]}"
+	kill -TERM "${NP_PIDS[load-$1]}" 2>/dev/null || true # it may have ended by failing
 	world_load_end "$1" || true
 	check_equal "$1: failed of $(world_result "$1" attempted)" 0 "$(world_result "$1" failed)"
 	[[ $(world_result "$1" failed) == 0 ]] || world_names "$1" errors
@@ -269,6 +269,21 @@ by_iptables() {
 	check "undo without kube-proxy's rules is refused" refused "there are no rules of kube-proxy" \
 		takeover --undo
 	check_equal "and changes nothing" on "$(lbs)"
+	legacy
+}
+
+# Rules of iptables-legacy are read by another way.
+legacy() {
+	local legacy
+	legacy=$(command -v iptables-legacy-restore) || return 0
+	world_flat | "$NP_SELFTESTS/kubeproxy-rules.sh" | in_ns node-a "$legacy" 2>/dev/null ||
+		return 0 # not in this kernel
+	nearpath_at node-a -o json takeover --undo >"$NP_DIR/legacy.json" || fail "undo, legacy"
+	check_equal "iptables-legacy: the rules are counted" \
+		"iptables-legacy IPv4 $(in_ns node-a iptables-legacy-save | grep -c '^-A KUBE-')" \
+		"$(jq -r '.kube_proxy.rules[] | "\(.kind) \(.family) \(.rules)"' "$NP_DIR/legacy.json")"
+	printf '*nat\nCOMMIT\n*filter\nCOMMIT\n' | in_ns node-a "$legacy"
+	nearpath_at node-a takeover >/dev/null
 }
 
 refused() {
