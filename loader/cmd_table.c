@@ -42,7 +42,7 @@ const struct cmd cmd_table[] = {
 	},
 	{
 		.verb = "sync",
-		.summary = "End a delivery: what was not applied since it began is removed",
+		.summary = "End a delivery: what did not come in it is removed",
 		.details =
 			"The daemon's start begins a delivery, and so does \"sync --begin\". "
 			"Until\n"

@@ -52,13 +52,12 @@ static void print_rules(const struct out *out, const json_t *proxy)
 		out_field(out, "rules", "none of kube-proxy");
 }
 
-static void print_connections(const struct out *out, const json_t *connections)
+static void print_carried(const struct out *out, const json_t *connections)
 {
-	_cleanup_free_ char *line = out_text("%lld carried by the kernel for kube-proxy",
+	_cleanup_free_ char *line = out_text("%lld connections, by the kernel for kube-proxy",
 					     (long long)json_integer_value(connections));
 
-	out_field(out, "connections",
-		  json_is_integer(connections) ? line : "carried for kube-proxy: not known");
+	out_field(out, "carried", json_is_integer(connections) ? line : "not known");
 }
 
 static void print_ports(const struct out *out, const json_t *ports)
@@ -84,10 +83,9 @@ static void print_advice(const struct out *out, const json_t *result, bool undo)
 	const bool any = json_array_size(json_object_get(proxy, "rules"));
 
 	if (undo && number(result, "flows"))
-		fputs("\nConnections of nearpath live. \"nearpath iface set DEV lb=off\" would "
-		      "break "
-		      "them:\nwait until there are 0 flows; \"nearpath takeover --undo\" counts "
-		      "again.\n",
+		fputs("\nConnections of nearpath live: \"nearpath iface set DEV lb=off\" would "
+		      "break\n"
+		      "them. Wait for 0 flows; \"nearpath takeover --undo\" counts again.\n",
 		      out->data);
 	else if (undo)
 		fputs("\nNo connection of nearpath lives: \"nearpath iface set DEV lb=off\" is "
@@ -96,12 +94,13 @@ static void print_advice(const struct out *out, const json_t *result, bool undo)
 	else if (!any)
 		return;
 	else if (json_is_integer(connections) && !json_integer_value(connections))
-		fputs("\nNo connection of kube-proxy lives. Stop it, then remove its rules by\n"
+		fputs("\nNo connection of kube-proxy lives: stop it, and remove its rules by\n"
 		      "\"kube-proxy --cleanup\".\n",
 		      out->data);
 	else
-		fputs("\n\"kube-proxy --cleanup\" removes the rules. Not before 0 connections "
-		      "remain: without\nrules the kernel may stop translating those that live. "
+		fputs("\nThe rules are removed by \"kube-proxy --cleanup\". Not before 0 "
+		      "connections\n"
+		      "are carried: without them the kernel may stop translating those that live.\n"
 		      "\"nearpath takeover\" counts again.\n",
 		      out->data);
 }
@@ -115,7 +114,7 @@ static int print_takeover(const struct out *out, const json_t *result, bool undo
 	fputc('\n', out->data);
 	print_processes(out, json_object_get(result, "processes"));
 	out_field(out, "flows", flows);
-	print_connections(out, json_object_get(proxy, "connections"));
+	print_carried(out, json_object_get(proxy, "connections"));
 	print_rules(out, proxy);
 	print_ports(out, json_object_get(proxy, "ports"));
 	print_advice(out, result, undo);

@@ -84,7 +84,8 @@ static bool is_live(const struct tables *t, const struct np_flow *flow, uint32_t
 	int32_t age = (int32_t)(now - flow->seen);
 
 	return !is_over(flow->state) &&
-	       (age < 0 || (uint32_t)age <= t->flow_timeout[flow->state % NP_FLOW_STATES_ROOM]);
+	       (age < 0 ||
+		(uint32_t)age <= t->settings->flow_timeout[flow->state % NP_FLOW_STATES_ROOM]);
 }
 
 static uint32_t records_of(const struct tables *t, uint8_t family)

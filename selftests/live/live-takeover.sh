@@ -18,8 +18,8 @@ IP=10.96.0.10
 IP6=fd00:96::10
 DNS=10.96.0.53
 DNS6=fd00:96::53
-PROBE=10.96.0.99 # of services that only who() uses
-PROBE6=fd00:96::99
+PROBES=8 # services that only who() uses, each once: a port used again may be in conntrack still
+TURN=0
 NODE_A=${WORLD_NODE_IP4[node-a]}
 NODE_A6=${WORLD_NODE_IP6[node-a]}
 HELD=6 # connections of each way
@@ -42,14 +42,17 @@ WAYS=(
 )
 
 objects() {
+	local i
 	world_service web takeover "$IP,$IP6" 80 30080
 	world_slice web takeover "$WORLD_PORT" server-a server-b
 	world_service dns takeover "$DNS,$DNS6" 53 30053 UDP
 	WORLD_PROTOCOL=UDP world_slice dns takeover "$WORLD_PORT" server-a server-b
-	world_service web probe "$PROBE,$PROBE6" 80 30090
-	world_slice web probe "$WORLD_PORT" server-a server-b
-	world_service dns probe "$PROBE,$PROBE6" 53 0 UDP
-	WORLD_PROTOCOL=UDP world_slice dns probe "$WORLD_PORT" server-a server-b
+	for ((i = 0; i < PROBES; i++)); do
+		world_service "web$i" probe "10.96.1.$i,fd00:96::1:$i" 80 $((30100 + i))
+		world_slice "web$i" probe "$WORLD_PORT" server-a server-b
+		world_service "dns$i" probe "10.96.1.$i,fd00:96::1:$i" 53 0 UDP
+		WORLD_PROTOCOL=UDP world_slice "dns$i" probe "$WORLD_PORT" server-a server-b
+	done
 }
 
 # --- loads -----------------------------------------------------------------------------------
@@ -127,16 +130,17 @@ given() {
 # who WHAT CARRIER: new connections succeed, and it is CARRIER that sets them up: as nearpath's they
 # stay in the zone.
 who() {
-	local what=$1 server=any before after
+	local what=$1 server=any before after ip=10.96.1.$TURN ip6=fd00:96::1:$TURN
 	[[ $2 != nearpath ]] || server=server-a
 	before=$(given probe)
-	world_reach "$what: pod" client-a "$server" any --connect "$PROBE:80" --count 20 --linger0
-	world_reach "$what: outside" outside "$server" any --connect "[$NODE_A6]:30090" --count 20 \
-		--linger0
-	world_reach "$what: node" node-a "$server" any --connect "[$PROBE6]:80" --count 20 --linger0
-	world_reach "$what: pod, UDP" client-a "$server" any --udp --connect "[$PROBE6]:53" \
+	world_reach "$what: pod" client-a "$server" any --connect "$ip:80" --count 20 --linger0
+	world_reach "$what: outside" outside "$server" any --connect "[$NODE_A6]:$((30100 + TURN))" \
+		--count 20 --linger0
+	world_reach "$what: node" node-a "$server" any --connect "[$ip6]:80" --count 20 --linger0
+	world_reach "$what: pod, UDP" client-a "$server" any --udp --connect "[$ip6]:53" \
 		--count 20
 	after=$(given probe)
+	TURN=$((TURN + 1))
 	if [[ $2 == nearpath ]]; then
 		check_equal "$what: new connections are nearpath's" 80 "$((after - before))"
 	else
@@ -199,6 +203,7 @@ one_by_one() {
 
 take_over() {
 	nearpath_at node-a takeover >"$NP_DIR/takeover" || fail "takeover"
+	sed 's/^/       | /' "$NP_DIR/takeover"
 	check_equal "takeover: every interface is on" on "$(lbs)"
 	nearpath_at node-a -o json takeover >"$NP_DIR/takeover.json"
 	check_equal "takeover again: nothing changes" 0 \
@@ -217,6 +222,7 @@ take_over() {
 
 go_back() {
 	nearpath_at node-a takeover --undo >"$NP_DIR/undo" || fail "takeover --undo"
+	sed 's/^/       | /' "$NP_DIR/undo"
 	check_equal "undo: every interface is drained" drain "$(lbs)"
 	check "undo: nearpath's flows are counted" grep -Eq '^flows +[1-9][0-9]* ' "$NP_DIR/undo"
 	check_equal "undo again: nothing changes" 0 "$(nearpath_at node-a -o json takeover --undo |
@@ -253,6 +259,27 @@ over_and_back() {
 	end_generation young
 }
 
+# Who answers three datagrams from one port.
+dns_server() {
+	world_load dns client-a --udp --connect "$DNS:53" \
+		--source "${WORLD_POD_IP4[client-a]}:45020" --count 3 >&2 || true
+	world_names dns servers | cut -d ' ' -f 1 | xargs
+}
+
+# What conntrack carries stays with its endpoint as long as that serves: kube-proxy may have ended.
+endpoint_goes() {
+	local first other=server-a
+	first=$(dns_server)
+	[[ $first != server-a ]] || other=server-b
+	nearpath_at node-a takeover >/dev/null || fail "takeover"
+	check_equal "UDP of kube-proxy stays with its endpoint" "$first" "$(dns_server)"
+	WORLD_PROTOCOL=UDP world_slice dns takeover "$WORLD_PORT" "$other"
+	world_apply node-a
+	check_equal "and goes to the other when that serves no more" "$other" "$(dns_server)"
+	WORLD_PROTOCOL=UDP world_slice dns takeover "$WORLD_PORT" server-a server-b
+	world_apply node-a
+}
+
 # The daemon comes to a node on which kube-proxy serves, and is told the objects when it is drained.
 by_iptables() {
 	world_kubeproxy node-a
@@ -262,6 +289,7 @@ by_iptables() {
 	world_apply node-a
 	syn_again
 	over_and_back iptables-nft
+	endpoint_goes
 	nearpath_at node-a iface set cali2 lb=off >/dev/null
 	nearpath_at node-a takeover >/dev/null
 	check_equal "what was off is on" on "$(lbs)"
@@ -312,8 +340,7 @@ by_nftables() {
 
 main() {
 	np_init
-	mkdir "$NP_DIR/cgroup"
-	mount -t cgroup2 cgroup2 "$NP_DIR/cgroup" 2>/dev/null || skip "the kernel has no cgroup v2"
+	world_cgroup
 	world_build
 	objects
 	by_iptables

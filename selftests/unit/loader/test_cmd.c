@@ -100,6 +100,32 @@ static int do_status(void *arg, json_t *params, json_t **result, struct rpc_erro
 	return 0;
 }
 
+static int do_sync(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	(void)arg, (void)error;
+	*result = json_is_true(json_object_get(params, "begin"))
+			  ? json_pack("{s:i}", "revision", 9)
+			  : json_pack("{s:i, s:i}", "revision", 10, "removed", 3);
+	return 0;
+}
+
+/* As long as it is not undone the kernel carries 3; after that nobody knows. */
+static int do_takeover(void *arg, json_t *params, json_t **result, struct rpc_error *error)
+{
+	const bool undo = json_is_true(json_object_get(params, "undo"));
+
+	(void)arg, (void)error;
+	*result = json_pack("{s:[{s:s,s:s,s:s}], s:{s:s,s:s}, s:i, s:{s:b, s:[{s:s,s:s,s:i,s:i}], "
+			    "s:o, s:[{s:s,s:b}]}}",
+			    "ifaces", "name", "eth0", "was", "drain", "lb", undo ? "drain" : "on",
+			    "processes", "was", "drain", "lb", undo ? "drain" : "on", "flows",
+			    undo ? 0 : 7, "kube_proxy", "known", true, "rules", "kind", "nftables",
+			    "family", "IPv6", "chains", 4, "rules", 20, "connections",
+			    undo ? json_null() : json_integer(3), "ports", "address", "[::]:10256",
+			    "held", undo);
+	return 0;
+}
+
 static const struct rpc_method methods[] = {
 	{.name = "apply", .handler = do_objects},
 	{.name = "replace", .handler = do_replace},
@@ -107,6 +133,8 @@ static const struct rpc_method methods[] = {
 	{.name = "get", .handler = do_get},
 	{.name = "iface", .handler = do_iface},
 	{.name = "status", .handler = do_status},
+	{.name = "sync", .handler = do_sync},
+	{.name = "takeover", .handler = do_takeover},
 	{},
 };
 
@@ -459,6 +487,46 @@ static void status_shows_what_there_is(void **state)
 	       "nearpath   " NEARPATH_VERSION "\nnearpathd  not reached\n", "");
 }
 
+static void a_takeover_tells_what_remains(void **state)
+{
+	(void)state;
+	expect("takeover", CMD_DONE,
+	       "INTERFACE  WAS    LB\n"
+	       "eth0       drain  on\n"
+	       "\n"
+	       "processes  lb was drain, is on\n"
+	       "flows      7 of nearpath live\n"
+	       "carried    3 connections, by the kernel for kube-proxy\n"
+	       "rules      nftables, IPv6: 4 chains, 20 rules\n"
+	       "port       [::]:10256: another process holds it; taken over when it ends\n"
+	       "\n"
+	       "The rules are removed by \"kube-proxy --cleanup\". Not before 0 connections\n"
+	       "are carried: without them the kernel may stop translating those that live.\n"
+	       "\"nearpath takeover\" counts again.\n",
+	       "");
+	expect("takeover --undo", CMD_DONE,
+	       "INTERFACE  WAS    LB\n"
+	       "eth0       drain  drain\n"
+	       "\n"
+	       "processes  lb was drain, is drain\n"
+	       "flows      0 of nearpath live\n"
+	       "carried    not known\n"
+	       "rules      nftables, IPv6: 4 chains, 20 rules\n"
+	       "port       [::]:10256: nearpath's\n"
+	       "\n"
+	       "No connection of nearpath lives: \"nearpath iface set DEV lb=off\" is safe.\n",
+	       "");
+	expect_usage("takeover eth0", "does not take \"eth0\"");
+	expect_usage("takeover --begin", "takes no option");
+}
+
+static void a_delivery_is_begun_and_ended(void **state)
+{
+	(void)state;
+	expect("sync --begin", CMD_DONE, "delivery begun (revision 9)\n", "");
+	expect("sync", CMD_DONE, "removed 3 (revision 10)\n", "");
+}
+
 static void a_watch_that_is_refused_fails(void **state)
 {
 	(void)state;
@@ -520,6 +588,8 @@ int main(void)
 		cmocka_unit_test(lists_are_tables),
 		cmocka_unit_test(a_service_is_shown_with_policy_backends_and_connections),
 		cmocka_unit_test(status_shows_what_there_is),
+		cmocka_unit_test(a_takeover_tells_what_remains),
+		cmocka_unit_test(a_delivery_is_begun_and_ended),
 		cmocka_unit_test(a_watch_that_is_refused_fails),
 		cmocka_unit_test(iface_set_checks_what_it_sends),
 	};

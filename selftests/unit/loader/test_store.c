@@ -552,6 +552,21 @@ static void many_objects_survive_random_changes(void **state)
 	assert_int_equal(count, 0);
 }
 
+static void a_delivery_knows_what_came_in_it(void **state)
+{
+	struct fixture *f = *state;
+	struct store_change *change = begin(f, false);
+
+	fill(f);
+	store_deliver(f->store);
+	assert_false(store_is_delivered(f->store, "Service ns/web"));
+	put_json(change, object("Service", "web", NULL, NULL));
+	commit(f, change);
+	assert_result(f, 0, 1, 0, 0);
+	assert_true(store_is_delivered(f->store, "Service ns/web"));
+	assert_false(store_is_delivered(f->store, "Service ns/api"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -577,6 +592,7 @@ int main(void)
 		TEST(a_change_belongs_to_its_store),
 		TEST(objects_are_shown_in_order_until_told_to_stop),
 		TEST(names_that_are_too_long_are_not_there),
+		TEST(a_delivery_knows_what_came_in_it),
 		TEST(many_objects_survive_random_changes),
 	};
 
