@@ -315,6 +315,30 @@ static __always_inline bool is_drained(void)
 	return c && c->sock_drain;
 }
 
+/*
+ * The same of a socket that was connected while new connections were the kernel's: what it sends to
+ * its peer goes the way it went.
+ */
+static __always_inline bool is_kernels_send(struct bpf_sock_addr *ctx, struct np_sock *s,
+					    const struct tuple *t, __u32 family)
+{
+	struct bpf_sock *sk = socket_of(ctx);
+	volatile __u32 *word = sk->dst_ip6;
+	union np_addr peer;
+
+	if (first_peer(ctx) != NP_SOCK_CONNECTED || (s && s->peer[NP_SOCK_CONNECTED].family))
+		return false;
+	if (family == NP_IPV4) {
+		addr_set4(&peer, sk->dst_ip4);
+	} else {
+		peer.word[0] = word[0];
+		peer.word[1] = word[1];
+		peer.word[2] = word[2];
+		peer.word[3] = word[3];
+	}
+	return sk->dst_port == DPORT(t->ports) && addr_equal(&peer, &t->dst, NP_IPV6);
+}
+
 /* connect() or sendmsg(). */
 static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool six)
 {
@@ -329,7 +353,7 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	t.ports = PORTS(0, ctx->user_port);
 	family = addr_get(ctx, &t.dst, six);
 	s = bpf_sk_storage_get(&sock_peers, socket_of(ctx), NULL, 0);
-	if (!connects && is_plain_send(ctx, s, &t, family))
+	if (!connects && (is_plain_send(ctx, s, &t, family) || is_kernels_send(ctx, s, &t, family)))
 		return SOCK_GO;
 	bound_get(ctx, &t.src, family);
 	fill_tuple(&t, family);

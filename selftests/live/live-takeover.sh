@@ -229,6 +229,42 @@ go_back() {
 		jq '[.ifaces[] | select(.was != .lb)] | length')"
 }
 
+# Sockets of the node that speak IPv4 by IPv6: the kernel shows what they send as if they named their
+# peer with every datagram.
+mapped_begin() {
+	local i
+	mkfifo "$NP_DIR/mapped.to" "$NP_DIR/mapped.from"
+	ip netns exec "$(ns node-a)" python3 "$NP_SELFTESTS/tools/sockclient.py" \
+		<"$NP_DIR/mapped.to" >"$NP_DIR/mapped.from" 2>/dev/null &
+	NP_PIDS[mapped]=$!
+	exec {MAPPED_TO}>"$NP_DIR/mapped.to" {MAPPED_FROM}<"$NP_DIR/mapped.from"
+	for ((i = 0; i < HELD; i++)); do
+		mapped_ask "udp6 $i"
+		mapped_ask "connect $i ::ffff:$DNS 53"
+	done
+}
+
+mapped_ask() {
+	echo "$1" >&"$MAPPED_TO"
+	read -r -t 10 -u "$MAPPED_FROM" ANSWER || ANSWER="no answer"
+}
+
+# Who answers each of them.
+mapped_servers() {
+	local i servers=''
+	for ((i = 0; i < HELD; i++)); do
+		mapped_ask "send $i"
+		servers+="${ANSWER%% *} "
+	done
+	echo "$servers"
+}
+
+mapped_end() {
+	exec {MAPPED_TO}>&- {MAPPED_FROM}<&-
+	stop mapped
+	rm "$NP_DIR/mapped.to" "$NP_DIR/mapped.from"
+}
+
 # What was switched is so for a daemon that starts again.
 returns() {
 	local before
@@ -239,13 +275,17 @@ returns() {
 }
 
 over_and_back() {
-	local kind=$1
+	local kind=$1 servers
 	who "$kind: before" kube-proxy
+	mapped_begin
+	servers=$(mapped_servers)
 	churn_all
 	one_by_one
 	take_over "$kind"
 	pause
 	who "$kind: after takeover" nearpath
+	check_equal "$kind: the node's sockets of both families stay" "$servers" "$(mapped_servers)"
+	mapped_end
 	hold_all young
 	returns
 	pause
