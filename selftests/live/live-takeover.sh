@@ -131,7 +131,7 @@ given() {
 # stay in the zone.
 who() {
 	local what=$1 server=any before after ip=10.96.1.$TURN ip6=fd00:96::1:$TURN
-	[[ $2 != nearpath ]] || server=server-a
+	[[ $2 != nearpath ]] || server="server-a"
 	before=$(given probe)
 	world_reach "$what: pod" client-a "$server" any --connect "$ip:80" --count 20 --linger0
 	world_reach "$what: outside" outside "$server" any --connect "[$NODE_A6]:$((30100 + TURN))" \
@@ -310,7 +310,7 @@ dns_server() {
 endpoint_goes() {
 	local first other=server-a
 	first=$(dns_server)
-	[[ $first != server-a ]] || other=server-b
+	[[ $first != server-a ]] || other="server-b"
 	nearpath_at node-a takeover >/dev/null || fail "takeover"
 	check_equal "UDP of kube-proxy stays with its endpoint" "$first" "$(dns_server)"
 	WORLD_PROTOCOL=UDP world_slice dns takeover "$WORLD_PORT" "$other"
