@@ -416,8 +416,10 @@ static int start_network(struct daemon *d)
 /* Processes of the node: after the tables hold the state, or they would find nothing. */
 static int start_sockets(struct daemon *d)
 {
-	int rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
+	int rc;
 
+	takeover_sockets(d->takeover);
+	rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
 	if (!rc && d->options.sock && sockets_why(d->sockets)[0])
 		daemon_log("connections of the node's own processes are not translated: %s",
 			   sockets_why(d->sockets));

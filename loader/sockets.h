@@ -43,4 +43,12 @@ int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg);
 /* The same by the program np_list and the map `sock_peers`. */
 int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg);
 
+/*
+ * UDP of this host's addresses that conntrack carries (is_host tells which those are) goes on so:
+ * the map `sock_carried` is made to have that and nothing else. False: there is none.
+ */
+bool sockets_carried(struct tables *t,
+		     bool (*is_host)(void *arg, uint8_t family, const union np_addr *addr),
+		     void *arg);
+
 #endif

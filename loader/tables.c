@@ -405,6 +405,8 @@ static uint32_t map_entries(const struct tables_options *o, enum tables_map map)
 		return o->max_services * 16;
 	case TABLES_MAP_affinity:
 		return o->max_affinity ?: 1;
+	case TABLES_MAP_sock_carried:
+		return NP_CARRIED_MAX;
 	default:
 		return 0; /* as many as there are sockets */
 	}

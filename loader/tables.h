@@ -45,7 +45,8 @@
 #define TABLES_MAP_LIST(X)                                                                         \
 	X(source_ranges, struct np_range_key, uint32_t)                                            \
 	X(affinity, struct np_affinity_key, struct np_affinity)                                    \
-	X(sock_peers, int, struct np_sock)
+	X(sock_peers, int, struct np_sock)                                                         \
+	X(sock_carried, struct np_carried, uint32_t)
 
 enum tables_map {
 #define X(name, key, value) TABLES_MAP_##name,

@@ -20,9 +20,10 @@
 struct takeover {
 	struct daemon *d;
 	struct event *timer;
-	bool asks;   /* the programs ask conntrack */
-	bool looked; /* it was looked once */
-	time_t seen; /* when there last was a reason to, by CLOCK_MONOTONIC */
+	bool asks;    /* the programs ask conntrack */
+	bool looked;  /* it was looked once */
+	bool carries; /* UDP of this host, too */
+	time_t seen;  /* when there last was a reason to, by CLOCK_MONOTONIC */
 };
 
 static time_t now(void)
@@ -81,12 +82,26 @@ void takeover_reserve(struct takeover *t)
 	conntrack_reserve_end(&reserve);
 }
 
+static bool is_host(void *arg, uint8_t family, const union np_addr *addr)
+{
+	return publish_is_host(arg, family, addr);
+}
+
+void takeover_sockets(struct takeover *t)
+{
+	t->carries = t->asks && sockets_carried(t->d->tables, is_host, t->d->publisher);
+	if (!t->carries) /* an earlier life may have left it set */
+		__atomic_store_n(&t->d->tables->config->sock_asks, 0, __ATOMIC_RELEASE);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct takeover *t = arg;
 
 	(void)fd, (void)what;
 	takeover_look(t);
+	if (t->carries)
+		takeover_sockets(t);
 	if (ifaces_any_drained(t->d->ifaces))
 		takeover_reserve(t);
 }
@@ -201,6 +216,8 @@ int method_takeover(void *arg, json_t *params, json_t **result, struct rpc_error
 	flows = flows_live(d->tables);
 	if (undo)
 		takeover_reserve(d->takeover);
+	else
+		takeover_sockets(d->takeover);
 	rc = ifaces_takeover(d->ifaces, undo, !flows, &changes);
 	if (changes) {
 		turn_sock(d, undo);

@@ -24,6 +24,12 @@ void takeover_free(struct takeover **takeover);
 void takeover_look(struct takeover *t);
 
 /*
+ * The node's own processes are, or are about to be, nearpath's: what conntrack carries of their UDP
+ * is not. To be called once the host's addresses are known; kept up every minute.
+ */
+void takeover_sockets(struct takeover *t);
+
+/*
  * New connections go to kube-proxy, or are about to: it shall not choose source ports for them that
  * flows have. By itself this is done every minute as long as an interface is drained.
  */

@@ -75,7 +75,7 @@ struct np_config {
 	__u32 localhost_nodeports4; /* 1: NodePorts answer at 127.0.0.0/8 */
 	__u32 localhost_nodeports6; /* and at ::1 */
 	__u32 sock_drain; /* 1: what the node's own processes begin is left to the kernel */
-	__u32 pad;
+	__u32 sock_asks;  /* 1: the map sock_carried may have some of theirs */
 };
 NP_STATIC_ASSERT(sizeof(struct np_config) == 736);
 

@@ -46,4 +46,18 @@ struct np_sock_entry {
 };
 NP_STATIC_ASSERT(sizeof(struct np_sock_entry) == 64);
 
+/*
+ * Key of the map `sock_carried`: UDP of this host that conntrack carries for kube-proxy. What a
+ * socket of this port sends there goes on so. nearpathd writes it; values are its own.
+ */
+#define NP_CARRIED_MAX 65536
+
+struct np_carried {
+	union np_addr frontend;
+	__be16 frontend_port;
+	__be16 port;
+	__u32 family; /* NP_IPV4 or NP_IPV6 */
+};
+NP_STATIC_ASSERT(sizeof(struct np_carried) == 24);
+
 #endif

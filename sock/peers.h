@@ -18,6 +18,15 @@ struct {
 	__type(value, struct np_sock);
 } sock_peers SEC(".maps");
 
+/* What conntrack carries for kube-proxy: only while config.sock_asks is asked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct np_carried);
+	__type(value, __u32);
+} sock_carried SEC(".maps");
+
 #define PEER_NONE NP_SOCK_PEERS
 
 static __always_inline __u32 jiffies32(void)

@@ -306,13 +306,37 @@ static __always_inline bool is_plain_send(struct bpf_sock_addr *ctx, struct np_s
 	       is_connected_to(s, &t->dst, DPORT(t->ports), family);
 }
 
+/* Does conntrack carry what the socket sends there? */
+static __always_inline bool is_carried(struct bpf_sock_addr *ctx, const struct tuple *t,
+				       __u32 family)
+{
+	struct np_carried key = {
+		.frontend = t->dst,
+		.frontend_port = DPORT(t->ports),
+		.port = bpf_htons(socket_of(ctx)->src_port),
+		.family = family,
+	};
+
+	return bpf_map_lookup_elem(&sock_carried, &key);
+}
+
 /* Is what begins now left to the kernel? */
-static __always_inline bool is_drained(void)
+static __always_inline bool is_left(struct bpf_sock_addr *ctx, const struct tuple *t, __u32 family,
+				    bool connects)
 {
 	__u32 zero = 0;
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
 
-	return c && c->sock_drain;
+	if (!c)
+		return false;
+	if (c->sock_drain) {
+		count(NP_HOOK_SOCK, NP_REASON_DRAIN);
+		return true;
+	}
+	if (connects || !c->sock_asks || !is_carried(ctx, t, family))
+		return false;
+	count(NP_HOOK_SOCK, NP_REASON_LEFT_TO_CONNTRACK);
+	return true;
 }
 
 /*
@@ -360,10 +384,8 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	n = sock_decide(&t, family, &d, connects ? NULL : s, first_peer(ctx));
 	if (d.verdict == NP_VERDICT_PASS || is_probe(ctx, &d, connects))
 		return pass(s, &t, &d, family, connects);
-	if ((n == PEER_NONE || !s) && is_drained()) {
-		count(NP_HOOK_SOCK, NP_REASON_DRAIN);
+	if ((n == PEER_NONE || !s) && is_left(ctx, &t, family, connects))
 		return pass(s, &t, &d, family, connects);
-	}
 	if (d.verdict != NP_VERDICT_FORWARD)
 		return refuse(ctx, &d, &t, family);
 	if (n == PEER_NONE || !s)

@@ -229,8 +229,8 @@ go_back() {
 		jq '[.ifaces[] | select(.was != .lb)] | length')"
 }
 
-# Sockets of the node that speak IPv4 by IPv6: the kernel shows what they send as if they named their
-# peer with every datagram.
+# Sockets of the node that name their destination with every datagram, and such that speak IPv4 by
+# IPv6: what those send comes to the programs as if they named their peer with every datagram.
 mapped_begin() {
 	local i
 	mkfifo "$NP_DIR/mapped.to" "$NP_DIR/mapped.from"
@@ -241,6 +241,8 @@ mapped_begin() {
 	for ((i = 0; i < HELD; i++)); do
 		mapped_ask "udp6 $i"
 		mapped_ask "connect $i ::ffff:$DNS 53"
+		mapped_ask "udp4 to$i"
+		mapped_ask "udp6 six$i"
 	done
 }
 
@@ -254,6 +256,10 @@ mapped_servers() {
 	local i servers=''
 	for ((i = 0; i < HELD; i++)); do
 		mapped_ask "send $i"
+		servers+="${ANSWER%% *} "
+		mapped_ask "sendto to$i $DNS 53"
+		servers+="${ANSWER%% *} "
+		mapped_ask "sendto six$i $DNS6 53"
 		servers+="${ANSWER%% *} "
 	done
 	echo "$servers"
@@ -275,19 +281,18 @@ returns() {
 }
 
 over_and_back() {
-	local kind=$1 servers
+	local kind=$1 servers=$2
 	who "$kind: before" kube-proxy
-	mapped_begin
-	servers=$(mapped_servers)
 	churn_all
 	one_by_one
 	take_over "$kind"
 	pause
 	who "$kind: after takeover" nearpath
-	check_equal "$kind: the node's sockets of both families stay" "$servers" "$(mapped_servers)"
-	mapped_end
+	check_equal "$kind: the node's sockets stay" "$servers" "$(mapped_servers)"
 	hold_all young
 	returns
+	check_equal "$kind: and when a daemon starts again" "$servers" "$(mapped_servers)"
+	mapped_end
 	pause
 	go_back
 	pause
@@ -322,13 +327,16 @@ endpoint_goes() {
 
 # The daemon comes to a node on which kube-proxy serves, and is told the objects when it is drained.
 by_iptables() {
+	local servers
 	world_kubeproxy node-a
 	hold_all old
+	mapped_begin
+	servers=$(mapped_servers)
 	world_nearpath node-a
 	nearpath_at node-a takeover --undo >/dev/null || fail "undo without a takeover"
 	world_apply node-a
 	syn_again
-	over_and_back iptables-nft
+	over_and_back iptables-nft "$servers"
 	endpoint_goes
 	nearpath_at node-a iface set cali2 lb=off >/dev/null
 	nearpath_at node-a takeover >/dev/null
@@ -366,16 +374,20 @@ refused() {
 
 # The daemon goes away and comes again, with all it knew, and is on at once.
 by_nftables() {
+	local servers
 	stop_daemon node-a
 	cleanup_daemon node-a >/dev/null 2>&1
 	rm -f "$(daemon_dir node-a)/state/ifaces.json"
 	world_kubeproxy_nftables node-a
 	hold_all old
+	mapped_begin
+	servers=$(mapped_servers)
 	world_nearpath node-a
 	world_apply node-a
 	who "nftables: a daemon that starts" nearpath
+	check_equal "nftables: the node's sockets stay" "$servers" "$(mapped_servers)"
 	nearpath_at node-a takeover --undo >/dev/null || fail "undo without a takeover"
-	over_and_back nftables
+	over_and_back nftables "$servers"
 }
 
 main() {
