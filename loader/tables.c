@@ -468,19 +468,23 @@ static int load_object(struct tables *t, const struct tables_options *o,
 	return rc ?: keep_maps(t, o->bpffs, object);
 }
 
+static int unpin_map(const char *bpffs, enum tables_map map)
+{
+	char path[PATH_MAX];
+	int rc = bpffs ? pin_path(path, sizeof(path), bpffs, maps[map].name) : 0;
+
+	return rc ?: bpffs && unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
 /* Packets do without these programs: a kernel that has no such hooks is no reason not to start. */
 static int load_sock(struct tables *t, const struct tables_options *o,
 		     const struct np_settings *settings)
 {
-	char path[PATH_MAX];
 	int rc;
 
-	if (!o->sock) { /* what was promised to sockets ends with the programs */
-		rc = o->bpffs ? pin_path(path, sizeof(path), o->bpffs,
-					 maps[TABLES_MAP_sock_peers].name)
-			      : 0;
-		return rc ?: o->bpffs && unlink(path) && errno != ENOENT ? -errno : 0;
-	}
+	if (!o->sock) /* what was promised to sockets ends with the programs */
+		return unpin_map(o->bpffs, TABLES_MAP_sock_peers)
+			       ?: unpin_map(o->bpffs, TABLES_MAP_sock_carried);
 	t->sock = sock_bpf__open();
 	if (!t->sock)
 		return -errno;
