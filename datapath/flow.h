@@ -482,15 +482,16 @@ static __always_inline bool flow_backend_used(struct np_flow *f, int family)
 
 /*
  * Does a packet that could open a conversation end this flow of the same tuple and begin another?
- * Any does if it expired; the client's UDP also if nearpathd marked the flow; a SYN or INIT also if
- * it is closed or its backend has gone.
+ * Any does if it expired; the client's also if nearpathd marked the flow; a SYN or INIT also if it
+ * is closed or its backend has gone.
  */
 static __always_inline bool flow_superseded(struct np_flow *f, __u32 name, __u32 protocol,
 					    __u32 now, int family)
 {
+	if (name == NP_NAME_FORWARD && f->flags & NP_FLOW_DEPARTED)
+		return true;
 	if (protocol == IPPROTO_UDP)
-		return (name == NP_NAME_FORWARD && f->flags & NP_FLOW_DEPARTED) ||
-		       flow_expired(f, now);
+		return flow_expired(f, now);
 	return flow_is_over(f) || flow_expired(f, now) || !flow_backend_used(f, family);
 }
 

@@ -146,7 +146,9 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 		return rc;
 	p->by_number = calloc(sizes.backends, sizeof(*p->by_number));
 	p->id_taken = calloc(tables->size[TABLE_service_stats], 1);
-	if (!p->by_number || !p->id_taken)
+	p->departed.touched =
+		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
+	if (!p->by_number || !p->id_taken || !p->departed.touched)
 		return -ENOMEM;
 	rc = adopt(p) ?: ranges_adopt(p);
 	if (rc)

@@ -19,7 +19,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "bpffs.h"
-#include "flows.h"
 #include "takeover.h"
 #include "util.h"
 
@@ -231,43 +230,6 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 bool daemon_has_sock(const struct daemon *d)
 {
 	return d->options.sock && !sockets_why(d->sockets)[0];
-}
-
-static bool udp_stays(const struct flow_ends *e, void *arg)
-{
-	return publish_udp_serves(((struct daemon *)arg)->publisher, e->family, e->frontend,
-				  e->frontend_port, e->backend, e->backend_port);
-}
-
-static bool socket_stays(void *arg, uint8_t family, const union np_addr *frontend,
-			 __be16 frontend_port, const union np_addr *backend, __be16 backend_port)
-{
-	const struct flow_ends ends = {family, frontend, backend, frontend_port, backend_port};
-
-	return udp_stays(&ends, arg);
-}
-
-/*
- * Against all flows also once after everything has been delivered whole, and not before that: what
- * is not known yet has not departed (calico #10721, cilium #29667).
- */
-void daemon_end_udp(struct daemon *d, bool whole)
-{
-	bool lost = publish_udp_lost(d->publisher, d->known || whole);
-	int rc;
-
-	if (!lost && (d->swept || !whole))
-		return;
-	d->swept |= whole;
-	d->known |= whole;
-	/* A packet may be making a flow by a version of before; until then it is not to be seen. */
-	tables_synchronize();
-	flows_mark_udp(d->tables, udp_stays, d);
-	takeover_end_udp(d->takeover, udp_stays, d);
-	rc = daemon_has_sock(d) ? sockets_end_udp(d->sockets, socket_stays, d) : 0;
-	if (rc < 0)
-		daemon_log("cannot end UDP sockets connected to endpoints that are gone: %s",
-			   strerror(-rc));
 }
 
 /* Starting. Each step says on stderr what went wrong and what to do. */

@@ -56,7 +56,8 @@ struct daemon {
 	bool routes;	  /* the network changed and has not been looked at again */
 	bool resync;	  /* links and addresses are to be asked for again */
 	bool known;	  /* there are no flows of objects that are yet to be delivered */
-	bool swept;	  /* UDP flows were compared with the endpoints since the start */
+	bool swept;	  /* flows were compared with the endpoints since the start */
+	size_t marked;	  /* TCP flows to departed endpoints, when they were last looked at */
 	bool damaged;	  /* part of the state could not be read: what was adopted stays */
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
@@ -93,10 +94,11 @@ void daemon_publish_all(struct daemon *d);
 void daemon_node_changed(struct daemon *d);
 
 /*
- * After a change: end UDP flows whose endpoint serves no more, if it may have left any. whole: what
- * was delivered is all there is.
+ * After a change: end flows and sockets whose endpoint has departed, if it may have left any. On
+ * return no packet or process is being given an endpoint that the change took away. whole: what was
+ * delivered is all there is.
  */
-void daemon_end_udp(struct daemon *d, bool whole);
+void daemon_end_departed(struct daemon *d, bool whole);
 
 /* Are the programs for the node's own processes attached? */
 bool daemon_has_sock(const struct daemon *d);

@@ -21,8 +21,8 @@ static union np_addr place(const struct np_flow *flow, uint8_t family, enum np_p
 	return addr;
 }
 
-/* Mark that life of a record, and no later one. */
-static bool mark(struct np_flow *flow, uint32_t seq)
+/* Set the mark in that life of a record and no later one, or withdraw it. Is it set now? */
+static bool mark(struct np_flow *flow, uint32_t seq, bool set)
 {
 	union np_flow_word was = {.all = __atomic_load_n(&flow->word.all, __ATOMIC_RELAXED)}, next;
 
@@ -30,46 +30,66 @@ static bool mark(struct np_flow *flow, uint32_t seq)
 		if (was.state == NP_FLOW_FREE || (was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq))
 			return false;
 		next = was;
-		next.flags |= NP_FLOW_DEPARTED;
-	} while (!__atomic_compare_exchange_n(&flow->word.all, &was.all, next.all, false,
+		next.flags = (was.flags & ~NP_FLOW_DEPARTED) | (set ? NP_FLOW_DEPARTED : 0);
+	} while (next.all != was.all &&
+		 !__atomic_compare_exchange_n(&flow->word.all, &was.all, next.all, false,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	return true;
+	return set;
 }
 
-static size_t mark_family(struct tables *t, uint8_t family,
-			  bool (*keep)(const struct flow_ends *ends, void *arg), void *arg)
+static bool is_closing(uint8_t state)
 {
-	uint32_t records = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6], n, seq;
+	return state == NP_FLOW_TCP_LAST_ACK || state == NP_FLOW_TCP_TIME_WAIT;
+}
+
+static enum flow_fate fate_of(const struct np_flow *flow, uint8_t family, uint32_t seq,
+			      flow_judge judge, void *arg)
+{
+	const union np_addr frontend = place(flow, family, NP_FRONTEND);
+	const union np_addr backend = place(flow, family, NP_BACKEND);
+	const struct flow_ends ends = {
+		.family = family,
+		.protocol = flow->protocol,
+		.service = flow->service,
+		.frontend = &frontend,
+		.backend = &backend,
+		.frontend_port = flow->port[NP_FRONTEND],
+		.backend_port = flow->port[NP_BACKEND],
+	};
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) != seq)
+		return FLOW_LEAVE;
+	return judge(&ends, arg);
+}
+
+/* Is it of TCP, and marked now? */
+static bool look_at(struct np_flow *flow, uint8_t family, flow_judge judge, void *arg)
+{
+	uint32_t seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
+	uint8_t state = flow->state, protocol = flow->protocol;
+	bool marked = flow->flags & NP_FLOW_DEPARTED;
+	enum flow_fate fate;
+
+	if (state == NP_FLOW_FREE || seq & 1 || is_closing(state))
+		return false;
+	fate = fate_of(flow, family, seq, judge, arg);
+	if (fate == FLOW_DEPARTED)
+		marked = mark(flow, seq, true);
+	else if (fate == FLOW_STAYS && protocol == IPPROTO_TCP && marked)
+		marked = mark(flow, seq, false);
+	return marked && protocol == IPPROTO_TCP;
+}
+
+size_t flows_mark(struct tables *t, flow_judge judge, void *arg)
+{
 	size_t marked = 0;
 
-	for (n = 0; n < records; n++) {
-		struct np_flow *flow = record(t, family, n);
-		union np_addr frontend, backend;
-		struct flow_ends ends = {.family = family};
-
-		if (flow->state == NP_FLOW_FREE || flow->protocol != IPPROTO_UDP)
-			continue;
-		seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
-		if (seq & 1)
-			continue;
-		frontend = place(flow, family, NP_FRONTEND);
-		backend = place(flow, family, NP_BACKEND);
-		ends.frontend = &frontend;
-		ends.backend = &backend;
-		ends.frontend_port = flow->port[NP_FRONTEND];
-		ends.backend_port = flow->port[NP_BACKEND];
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) != seq || keep(&ends, arg))
-			continue;
-		marked += mark(flow, seq);
-	}
+	for (uint32_t n = 0; n < t->size[TABLE_flows4]; n++)
+		marked += look_at(record(t, NP_IPV4, n), NP_IPV4, judge, arg);
+	for (uint32_t n = 0; n < t->size[TABLE_flows6]; n++)
+		marked += look_at(record(t, NP_IPV6, n), NP_IPV6, judge, arg);
 	return marked;
-}
-
-size_t flows_mark_udp(struct tables *t, bool (*keep)(const struct flow_ends *ends, void *arg),
-		      void *arg)
-{
-	return mark_family(t, NP_IPV4, keep, arg) + mark_family(t, NP_IPV6, keep, arg);
 }
 
 static bool is_over(uint8_t state)

@@ -43,6 +43,22 @@ static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
 	return -ENOSPC;
 }
 
+int ident_find(struct publisher *p, const struct plan *plan, uint32_t *id)
+{
+	struct ident *ident;
+	char *key;
+	int rc = ident_key(plan, &key);
+
+	if (rc)
+		return rc;
+	HASH_FIND_STR(p->idents, key, ident);
+	free(key);
+	if (!ident)
+		return -ENOENT;
+	*id = ident->id;
+	return 0;
+}
+
 int ident_get(struct publisher *p, const struct plan *plan, uint32_t wanted, uint32_t *id)
 {
 	struct ident *ident;

@@ -195,7 +195,7 @@ int daemon_commit(struct daemon *d, struct store_change **change, bool whole, js
 	warn_of_conflicts(d);
 	monitor_end(d->monitor);
 	if (!rc && !d->replaying)
-		daemon_end_udp(d, whole);
+		daemon_end_departed(d, whole);
 	return rc;
 }
 

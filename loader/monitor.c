@@ -459,7 +459,7 @@ static void publish_failed(struct monitor *m)
 		daemon_log("Service \"%s\" is published whole now", f->key);
 		forget_failed(m, f);
 	}
-	daemon_end_udp(m->d, false);
+	daemon_end_departed(m->d, false);
 	now = health_now();
 	take_stock(m, &now);
 }

@@ -19,6 +19,12 @@ enum detect_local {
 	DETECT_IFACE_PREFIX, /* by interfaces whose name begins with --pod-interface-name-prefix */
 };
 
+/* What becomes of TCP to an endpoint that was removed. */
+enum endpoint_removed {
+	ENDPOINT_REMOVED_KEEP,
+	ENDPOINT_REMOVED_RESET,
+};
+
 /* Where a server listens; family 0: nowhere. */
 struct bind_to {
 	uint8_t family;
@@ -62,6 +68,7 @@ struct options {
 	const char *cgroup;	 /* of the node's own processes; NULL: found */
 	bool sock;		 /* translate for them at connect(); default: true */
 	uint32_t max_affinity;	 /* session affinity records */
+	enum endpoint_removed on_endpoint_removed; /* default: keep */
 	bool cleanup;
 	char notes[4096]; /* what was accepted but means nothing here, or is missing: a line each */
 };

@@ -443,6 +443,17 @@ static int set_sock(struct options *o, const char *text, char *error, size_t siz
 	return 0;
 }
 
+static int set_endpoint_removed(struct options *o, const char *text, char *error, size_t size)
+{
+	if (strcmp(text, "keep") && strcmp(text, "reset")) {
+		snprintf(error, size, "\"%s\" is not keep or reset", text);
+		return -EINVAL;
+	}
+	o->on_endpoint_removed =
+		strcmp(text, "keep") ? ENDPOINT_REMOVED_RESET : ENDPOINT_REMOVED_KEEP;
+	return 0;
+}
+
 static int set_max_affinity(struct options *o, const char *text, char *error, size_t size)
 {
 	return number(text, 64, 1 << 24, &o->max_affinity, error, size);
@@ -479,6 +490,9 @@ const struct option_info options_table[] = {
 	{"snat-ports", "LOW-HIGH", set_snat_ports,
 	 "source ports for translation (default: 1024 to below ip_local_port_range)"},
 	{"max-affinity", "N", set_max_affinity, "session affinity records (default: 65536)"},
+	{"on-endpoint-removed", "keep|reset", set_endpoint_removed,
+	 "what TCP connections to an endpoint do that was removed: go on, or are reset "
+	 "(default: keep)"},
 	{"sock", "on|off", set_sock,
 	 "translate for the node's own processes when they connect (default: on)"},
 	{"cgroup", "DIR", set_cgroup, "cgroup v2 of those processes (default: the root one)"},

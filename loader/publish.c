@@ -382,9 +382,8 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		rc = hold_addresses(p, plans, count, stale) ?: rc;
 		release_addresses(p, o);
 		remove_old(p, o);
+		departed_note(p, o, plans, count);
 		drop_idents(p, o, plans, count);
-		p->udp_lost |= udp_loses(o, plans, count);
-		p->udp_gained |= udp_gains(o, plans, count);
 		rc = take_plans(o, plans, count) ?: rc;
 		owner_wait(p, o, owner_waits(p, o, stale));
 	}
@@ -583,6 +582,8 @@ void publisher_free(struct publisher **publisher)
 	ident_free(p);
 	ranges_forget(p);
 	free(p->by_number);
+	free(p->departed.touched);
+	free(p->departed.gone);
 	space_free(&p->space);
 	free(p);
 }

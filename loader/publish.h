@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "flows.h"
 #include "plan.h"
 #include "tables.h"
 
@@ -72,18 +73,41 @@ const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 bool publish_has_frontend(struct publisher *p, uint8_t family, uint8_t protocol,
 			  const union np_addr *addr, __be16 port);
 
-/*
- * May UDP that was sent from this frontend to this backend go on there? No, if the frontend is a
- * published one and its endpoints that serve are others; yes if nothing serves any more.
- */
-bool publish_udp_serves(struct publisher *p, uint8_t family, const union np_addr *frontend,
-			__be16 frontend_port, const union np_addr *backend, __be16 backend_port);
+/* What changes took from flows. */
+struct publish_departed {
+	bool chosen;	 /* an endpoint that new connections could be given: they no longer are */
+	bool udp;	 /* endpoints of UDP are others, so that flows may have to move on */
+	bool tcp_lost;	 /* a service port of TCP has lost an endpoint, or is gone */
+	bool tcp_gained; /* one has an endpoint that it had not */
+};
 
 /*
- * Since this was last asked: did a published plan of UDP lose an endpoint that served, or (of
- * interest only once all is known) get its first that serves, so that what was left alone ends?
+ * Since this was last asked. known: all is delivered; what is of interest only then is told when
+ * it is.
  */
-bool publish_udp_lost(struct publisher *p, bool known);
+struct publish_departed publish_departed(struct publisher *p, bool known);
+
+/* All that went is dealt with, or is of no interest. */
+void publish_departed_end(struct publisher *p);
+
+/*
+ * Who judges flows and sockets: publish_judge() with one of these. UDP departed if its frontend is
+ * a published one whose endpoints that serve are others. TCP departed if its service port has the
+ * endpoint no more, in whatever state, or is gone itself; of flows only those of service ports are
+ * judged that changed since the last publish_departed_end().
+ */
+struct publish_judge {
+	bool udp; /* which protocols are judged */
+	bool tcp;
+	bool keep_tcp; /* no TCP departs, whatever went: marks are withdrawn */
+	bool all;      /* flows of all service ports */
+	/* publish_judge_begin() sets: */
+	struct publisher *publisher;
+	const struct plan **plans;
+};
+int publish_judge_begin(struct publisher *p, struct publish_judge *judge); /* 0 or -ENOMEM */
+enum flow_fate publish_judge(const struct flow_ends *ends, void *judge);
+void publish_judge_end(struct publish_judge *judge);
 
 /* Counters of a plan's service port; zero if it has none yet. */
 struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan);

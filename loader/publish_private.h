@@ -60,6 +60,18 @@ struct ident {
 	UT_hash_handle hh;
 };
 
+/* What changes took from flows since they were last looked at: publish_departed.c. */
+struct departed {
+	bool chosen; /* see struct publish_departed */
+	bool udp_lost;
+	bool udp_gained; /* an endpoint that serves, where nobody did */
+	bool tcp_lost;
+	bool tcp_gained;
+	bool *touched;		   /* by number of the service port: its TCP endpoints are others */
+	struct frontend_key *gone; /* frontends of TCP service ports that are gone */
+	size_t gones;
+};
+
 struct publisher {
 	struct tables *tables;
 	struct space *space;
@@ -71,8 +83,7 @@ struct publisher {
 	struct owner *owners;
 	uint32_t waiting; /* owners that wait */
 	uint64_t generation;
-	bool udp_lost; /* see publish_udp_lost() */
-	bool udp_gained;
+	struct departed departed;
 	struct ident *idents;
 	struct ranges *ranges; /* by version: ranges.c */
 	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
@@ -101,10 +112,11 @@ void ident_drop(struct publisher *p, const struct plan *plan);
 /* Numbers of adopted versions that no service port took over are free again. */
 void ident_sweep(struct publisher *p);
 void ident_free(struct publisher *p);
-/* Of the plans an owner has and is going to have: did one of UDP lose who served? publish_udp.c */
-bool udp_loses(const struct owner *o, struct plan *const *plans, size_t count);
-/* Did one of UDP get who serves, where nobody did? What nobody served was left alone. */
-bool udp_gains(const struct owner *o, struct plan *const *plans, size_t count);
+/* The number it has, -ENOENT: none. */
+int ident_find(struct publisher *p, const struct plan *plan, uint32_t *id);
+/* Note what differs between the plans an owner has and those it is going to have. */
+void departed_note(struct publisher *p, const struct owner *o, struct plan *const *plans,
+		   size_t count);
 /* Is it a NodePort's address, by its entry? */
 bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr);
 bool plan_same_port(const struct plan *a, const struct plan *b);

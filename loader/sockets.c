@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Starting and showing the programs for the node's own processes. Ending sockets: sockets_udp.c. */
+/* Starting and showing the programs for the node's own processes. Ending sockets: sockets_end.c. */
 #include "sockets.h"
 
 #include <errno.h>
@@ -111,7 +111,7 @@ json_t *sockets_json(const struct sockets *s)
 			 s->why);
 }
 
-int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg)
+int sockets_end(const struct sockets *s, flow_judge judge, void *arg)
 {
-	return s->list_fd < 0 ? 0 : sockets_end_udp_by(s->list_fd, s->peers_fd, keep, arg);
+	return s->list_fd < 0 ? 0 : sockets_end_by(s->list_fd, s->peers_fd, judge, arg);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The sockets of the node's own processes: whose they are, that the programs in sock/ see them, and
- * ending those of UDP whose backend has gone.
+ * ending those whose backend has gone.
  */
 #ifndef NEARPATH_LOADER_SOCKETS_H
 #define NEARPATH_LOADER_SOCKETS_H
 
 #include <jansson.h>
 
+#include "flows.h"
 #include "options.h"
 #include "tables.h"
 
@@ -29,19 +30,16 @@ const char *sockets_why(const struct sockets *s);
 /* {"cgroup","attached","why"} of the method status. */
 json_t *sockets_json(const struct sockets *s);
 
-typedef bool (*sockets_keep)(void *arg, uint8_t family, const union np_addr *frontend,
-			     __be16 frontend_port, const union np_addr *backend,
-			     __be16 backend_port);
-
 /*
- * Ends the connected UDP sockets of this network namespace that were given a backend and that
- * keep() does not want to be kept: the process reads ECONNABORTED and can connect again. How many
- * were ended, or -errno; -EOPNOTSUPP: the kernel has no CONFIG_INET_DIAG_DESTROY.
+ * Ends the connected TCP and UDP sockets of this network namespace that were given a backend and
+ * that departed, as judge() says: the process reads ECONNABORTED and can connect again, TCP's peer
+ * gets a RST. How many were ended, or -errno; -EOPNOTSUPP: the kernel has no
+ * CONFIG_INET_DIAG_DESTROY.
  */
-int sockets_end_udp(const struct sockets *s, sockets_keep keep, void *arg);
+int sockets_end(const struct sockets *s, flow_judge judge, void *arg);
 
 /* The same by the program np_list and the map `sock_peers`. */
-int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg);
+int sockets_end_by(int list_fd, int peers_fd, flow_judge judge, void *arg);
 
 /*
  * UDP of this host's addresses that conntrack carries (is_host tells which those are) goes on so:

@@ -107,7 +107,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 struct ending {
-	bool (*keep)(const struct flow_ends *ends, void *arg);
+	flow_judge judge;
 	void *arg;
 };
 
@@ -115,6 +115,8 @@ static void end_one(const struct conntrack_entry *e, void *arg)
 {
 	const struct flow_ends ends = {
 		.family = e->family,
+		.protocol = e->protocol,
+		.service = FLOW_NO_SERVICE,
 		.frontend = &e->frontend,
 		.backend = &e->backend,
 		.frontend_port = e->frontend_port,
@@ -122,14 +124,13 @@ static void end_one(const struct conntrack_entry *e, void *arg)
 	};
 	const struct ending *ending = arg;
 
-	if (e->protocol == IPPROTO_UDP && !ending->keep(&ends, ending->arg))
+	if (e->protocol == IPPROTO_UDP && ending->judge(&ends, ending->arg) == FLOW_DEPARTED)
 		conntrack_delete(e);
 }
 
-void takeover_end_udp(struct takeover *t, bool (*keep)(const struct flow_ends *ends, void *arg),
-		      void *arg)
+void takeover_end_udp(struct takeover *t, flow_judge judge, void *arg)
 {
-	struct ending ending = {keep, arg};
+	struct ending ending = {judge, arg};
 
 	if (t && t->asks)
 		conntrack_each(end_one, &ending);

@@ -39,10 +39,9 @@ void takeover_reserve(struct takeover *t);
 bool takeover_asks(const struct takeover *t);
 
 /*
- * UDP of this node that conntrack carries to endpoints which serve no more: forgotten, so that the
+ * UDP of this node that conntrack carries to endpoints which departed: forgotten, so that the
  * client's next datagram begins another, as kube-proxy does it while it runs.
  */
-void takeover_end_udp(struct takeover *t, bool (*keep)(const struct flow_ends *ends, void *arg),
-		      void *arg);
+void takeover_end_udp(struct takeover *t, flow_judge judge, void *arg);
 
 #endif

@@ -80,6 +80,7 @@ enum np_hook {
 	X(SOURCE_RANGE, "source_range", "dropped: source outside loadBalancerSourceRanges")        \
 	X(REJECTED, "rejected", "refusals answered by ICMP port unreachable")                      \
 	X(REJECT_LIMITED, "reject_limited", "refusals left unanswered by the rate limit")          \
+	X(RESET, "reset", "packets of flows to removed endpoints answered by RST")                 \
 	X(FLOWS_FULL, "flows_full", "dropped: no flow record could be freed")                      \
 	X(NO_SNAT_PORT, "no_snat_port", "dropped: no free source port towards the backend")        \
 	X(NO_SNAT_ADDRESS, "no_snat_address", "dropped: no source address towards the backend")    \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Flows: one record a connection, and an index of the names under which packets find it. The
- * programs write both, lock-free; nearpathd only reads them (and marks UDP flows).
+ * programs write both, lock-free; nearpathd ends expired ones and marks those to departed
+ * endpoints.
  *
  * A record holds four places {client, frontend, backend, snat}. "snat" is the client as the
  * backend sees it: its address is the client's own unless the source is translated, its port is
@@ -79,7 +80,7 @@ NP_STATIC_ASSERT(NP_FLOW_STATES <= NP_FLOW_STATES_ROOM);
 #define NP_FLOW_REMOTE	      0x08 /* the backend is on another node: XDP may carry it */
 #define NP_FLOW_ALIVE_CLIENT  0x10 /* sent something other than RST after one was seen */
 #define NP_FLOW_ALIVE_BACKEND 0x20
-#define NP_FLOW_DEPARTED      0x40   /* UDP: the client's next packet begins another; nearpathd's */
+#define NP_FLOW_DEPARTED      0x40   /* the endpoint is gone; nearpathd's. See loader/flows.h */
 #define NP_FLOW_LIFE	      0xFF00 /* the low bits of seq / 2: whose life the word tells of */
 #define NP_FLOW_LIFE_OF(seq)  ((__u16)((seq) >> 1 << 8))
 

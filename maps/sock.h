@@ -38,7 +38,7 @@ struct np_sock {
 };
 NP_STATIC_ASSERT(sizeof(struct np_sock) == 424);
 
-/* What the program np_list tells of a UDP socket that was connected to a frontend. */
+/* What the program np_list tells of a socket that was connected to a frontend. */
 struct np_sock_entry {
 	__u64 cookie; /* the socket's, as in sock_diag */
 	struct np_peer peer;

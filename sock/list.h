@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A list of the connected UDP sockets that were given a backend, for nearpathd, which cannot look
- * into a socket-local storage map without having the sockets: sock_diag tells of such storage for
- * TCP only. The map's own iterator (Linux 5.9) sees those sockets and no other.
+ * A list of the connected sockets that were given a backend, for nearpathd, which cannot look into
+ * a socket-local storage map without having the sockets: sock_diag tells of such storage for TCP
+ * only. The map's own iterator (Linux 5.9) sees those sockets and no other.
  */
 #ifndef NEARPATH_SOCK_LIST_H
 #define NEARPATH_SOCK_LIST_H
@@ -34,7 +34,7 @@ int np_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!s || !sk)
 		return 0;
 	e.peer = s->peer[NP_SOCK_CONNECTED];
-	if (!e.peer.family || e.peer.protocol != IPPROTO_UDP)
+	if (!e.peer.family)
 		return 0;
 	e.cookie = bpf_get_socket_cookie(sk);
 	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));

@@ -7,32 +7,20 @@
 #ifndef NEARPATH_TC_REJECT_H
 #define NEARPATH_TC_REJECT_H
 
-#include "../datapath/frontend.h"
 #include "../datapath/icmp.h"
-#include "../datapath/iface.h"
 #include "../datapath/limit.h"
+#include "answer.h"
 #include "checksum.h"
-
-/* include/uapi/linux/if_packet.h: a link-layer broadcast or multicast is never answered. */
-#define PACKET_BROADCAST 1
-#define PACKET_MULTICAST 2
-#define PACKET_OTHERHOST 3
 
 #define ICMP4_PORT_UNREACHABLE 3
 #define ICMP6_PORT_UNREACHABLE 4
-#define ICMP_TTL	       64
 #define TOS_INTERNETCONTROL    0xC0 /* RFC 1812, 4.3.2.5 */
 
 /*
  * At most so many bytes are quoted, whole words: within the 576 bytes of RFC 1812, 4.3.2.3, and the
  * 1280 of RFC 4443, 2.4c.
  */
-#define QUOTE_MAX 512
-
-struct ethernet_addresses {
-	__u8 dst[6];
-	__u8 src[6];
-};
+#define QUOTE_MAX ANSWER_MAX
 
 /* Everything of the packet that its refusal is made from. */
 struct refusal {
@@ -43,25 +31,6 @@ struct refusal {
 	__u8 partial;
 	__u8 tos;
 };
-
-/* May the sender be answered? RFC 1812, 4.3.2.7; RFC 4443, 2.4e. */
-static __always_inline bool can_answer(struct __sk_buff *skb, const union np_addr *src, int family)
-{
-	__u32 first = bpf_ntohl(src->word[0]) >> 24;
-
-	if (skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST)
-		return false;
-	/* For another host, which will answer; but a port of a bridge sees nothing else. */
-	if (skb->pkt_type == PACKET_OTHERHOST) {
-		struct np_iface *iface = iface_find(skb->ifindex);
-
-		if (!iface || !(iface->flags & NP_IFACE_PORT))
-			return false;
-	}
-	if (family == NP_IPV4) /* this network, loopback, multicast, reserved and broadcast */
-		return first != 0 && first != 127 && first < 224;
-	return first != 0xFF && !addr_is_zero(src) && !addr_is_loopback(src, family);
-}
 
 /*
  * The device that completes a CHECKSUM_PARTIAL sums from the transport header to the end of the
@@ -108,26 +77,6 @@ static __always_inline bool refusal_read(struct __sk_buff *skb, __u32 l2_len, st
 	return true;
 }
 
-/* Sum of the 32-bit words from at on, length bytes; a global function for its loop. */
-__noinline __u64 packet_sum(struct __sk_buff *skb, __u32 at, __u32 length)
-{
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u64 sum = 0;
-	__u32 i;
-
-	if (at > 128)
-		return 0;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < QUOTE_MAX; i += 4) {
-		__u32 *word = data + at + i;
-
-		if (i >= length || (void *)(word + 1) > end)
-			break;
-		sum += *word;
-	}
-	return sum;
-}
-
 /* Of the quotation, as its receiver will find it. at: where it begins. */
 static __always_inline __u64 quote_sum(struct __sk_buff *skb, __u32 at, const struct refusal *r)
 {
@@ -136,72 +85,27 @@ static __always_inline __u64 quote_sum(struct __sk_buff *skb, __u32 at, const st
 	return packet_sum(skb, at, r->quote);
 }
 
-static __always_inline void write_ipv4(struct iphdr *ip, const struct refusal *r, __u32 length)
-{
-	*ip = (struct iphdr){
-		.version = 4,
-		.ihl = sizeof(*ip) / 4,
-		.tos = (r->tos & 0x1E) | TOS_INTERNETCONTROL,
-		.tot_len = bpf_htons(sizeof(*ip) + length),
-		.id = bpf_get_prandom_u32(),
-		.ttl = ICMP_TTL,
-		.protocol = IPPROTO_ICMP,
-		.saddr = r->tuple.src.v4,
-		.daddr = r->tuple.dst.v4,
-	};
-	ip->check = sum_update(0xFFFF, (__u64)((__u32 *)ip)[0] + ((__u32 *)ip)[1] +
-					       ((__u32 *)ip)[2] + ip->saddr + ip->daddr);
-}
-
-static __always_inline void write_ipv6(struct ipv6hdr *ip, const struct refusal *r, __u32 length)
-{
-	*ip = (struct ipv6hdr){
-		.version = 6,
-		.payload_len = bpf_htons(length),
-		.nexthdr = IPPROTO_ICMPV6,
-		.hop_limit = ICMP_TTL,
-	};
-	addr_write(ip->saddr.in6_u.u6_addr32, &r->tuple.src, NP_IPV6);
-	addr_write(ip->daddr.in6_u.u6_addr32, &r->tuple.dst, NP_IPV6);
-}
-
-static __always_inline __u64 pseudo_sum(const struct refusal *r, __u32 length)
-{
-	const union np_addr *s = &r->tuple.src, *d = &r->tuple.dst;
-
-	return (__u64)s->word[0] + s->word[1] + s->word[2] + s->word[3] + d->word[0] + d->word[1] +
-	       d->word[2] + d->word[3] + bpf_htonl(length) + bpf_htonl(IPPROTO_ICMPV6);
-}
-
 /* The new headers, in the room that was made; sum is the quotation's. */
 static __always_inline bool write_headers(struct __sk_buff *skb, __u32 l2_len,
 					  const struct refusal *r, __u64 sum, int family)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u32 header = family == NP_IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	__u32 header = ip_header_length(family);
 	struct icmp_header *icmp = data + l2_len + header;
 	__u32 length = sizeof(*icmp) + r->quote;
-	struct ethernet_addresses *eth = data;
-	__u8 mac[6];
 
-	if ((void *)(icmp + 1) > end)
+	if ((void *)(icmp + 1) > end || (l2_len == ETH_HLEN && !swap_macs(data, end)))
 		return false;
-	if (l2_len == ETH_HLEN) {
-		if ((void *)(eth + 1) > end)
-			return false;
-		__builtin_memcpy(mac, eth->dst, sizeof(mac));
-		__builtin_memcpy(eth->dst, eth->src, sizeof(mac));
-		__builtin_memcpy(eth->src, mac, sizeof(mac));
-	}
 	if (family == NP_IPV4) {
-		write_ipv4((void *)icmp - header, r, length);
+		write_ipv4((void *)icmp - header, &r->tuple, (r->tos & 0x1E) | TOS_INTERNETCONTROL,
+			   IPPROTO_ICMP, length);
 		icmp->type = ICMP4_UNREACHABLE;
 		icmp->code = ICMP4_PORT_UNREACHABLE;
 	} else {
-		write_ipv6((void *)icmp - header, r, length);
+		write_ipv6((void *)icmp - header, &r->tuple, 0, IPPROTO_ICMPV6, length);
 		icmp->type = ICMP6_UNREACHABLE;
 		icmp->code = ICMP6_PORT_UNREACHABLE;
-		sum += pseudo_sum(r, length);
+		sum += pseudo_sum(&r->tuple, length, IPPROTO_ICMPV6);
 	}
 	icmp->rest = 0;
 	icmp->check = sum_update(0xFFFF, sum + (icmp->type | icmp->code << 8));
@@ -211,8 +115,7 @@ static __always_inline bool write_headers(struct __sk_buff *skb, __u32 l2_len,
 /* An skb's bytes change below: nothing read of it before holds any more. TC_ACT_... */
 static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int family)
 {
-	__u32 room = (family == NP_IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
-		     sizeof(struct icmp_header);
+	__u32 room = ip_header_length(family) + sizeof(struct icmp_header);
 	struct refusal r = {};
 	__u64 sum;
 
@@ -232,15 +135,7 @@ static __always_inline int refuse(struct __sk_buff *skb, __u32 l2_len, int famil
 	/* The room came as zeroes; nothing unless CHECKSUM_COMPLETE. */
 	bpf_csum_update(skb, sum_fold(packet_sum(skb, l2_len, room)));
 	count(NP_HOOK_INGRESS, NP_REASON_REJECTED);
-	if (l2_len)
-		return bpf_redirect(skb->ifindex, 0);
-	/*
-	 * Without a link-layer header (wg0, tunl0) the device wants a route; who asks for it takes
-	 * an Ethernet header off and loses what has none (net/core/filter.c, __bpf_redirect_neigh).
-	 */
-	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
-		return TC_ACT_SHOT;
-	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+	return answer_back(skb, l2_len);
 }
 
 __noinline int tc_refuse4(struct __sk_buff *skb, __u32 l2_len)

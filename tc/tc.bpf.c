@@ -24,6 +24,7 @@
 #include "explain.h"
 #include "leave.h"
 #include "reject.h"
+#include "reset.h"
 
 /* The longest headers that are read: Ethernet, IPv6 with extensions, TCP with options. */
 #define PULL_BYTES 192
@@ -44,6 +45,7 @@ enum todo {
 	TODO_PULL,    /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
+	TODO_RESET, /* of a flow whose endpoint is gone */
 };
 
 static __always_inline __u32 hook_space(__u32 hook)
@@ -278,6 +280,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		flow_end(hit.number, hit.seq, family);
 		hit.flow = NULL;
 	}
+	if (hit.flow && reset_wanted(&hit, &p, opens))
+		return TODO_RESET;
 	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens) {
 		*r = (struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = hook};
 		return TODO_CONNECT;
@@ -334,6 +338,11 @@ static __always_inline int tc_refuse(struct __sk_buff *skb, __u32 l2_len, int fa
 	return family == NP_IPV4 ? tc_refuse4(skb, l2_len) : tc_refuse6(skb, l2_len);
 }
 
+static __always_inline int tc_reset(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
+{
+	return family == NP_IPV4 ? tc_reset4(skb, l2_len, hook) : tc_reset6(skb, l2_len, hook);
+}
+
 /*
  * ICMP: errors about flows are translated; a request to an address that services have but no port
  * of it can answer (ping of a clusterIP) meets what any other packet there does.
@@ -372,6 +381,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 				return TC_NEXT;
 			continue;
 		}
+		if (todo == TODO_RESET)
+			return tc_reset(skb, iface->l2_len, hook, family);
 		if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS &&
 		    tc_leaves(skb, r, iface->lb == NP_LB_ON, family))
 			return TC_ACT_SHOT;

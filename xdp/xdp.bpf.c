@@ -154,27 +154,6 @@ static __always_inline void age(void *l3, int family)
 	four->ttl--;
 }
 
-/*
- * Does the checksum field hold the pseudo header's sum alone? So it does in frames that the stack
- * made or GRO merged (generic XDP, veth, virtio): the device that sends them has to complete it,
- * and only tc can tell it to. One whole packet in 65,536 looks the same; tc carries it as well.
- * SCTP has no pseudo header: its CRC is zero then.
- */
-static __always_inline bool checksum_is_partial(const struct packet *p, void *end, int family)
-{
-	const struct tuple *t = &p->tuple;
-	__u32 *crc = sctp_crc(p, end);
-	__u64 sum = (__u64)t->src.word[0] + t->dst.word[0] + bpf_htons(t->protocol) +
-		    bpf_htons(packet_length(p, family) - p->length);
-
-	if (p->tuple.protocol == IPPROTO_SCTP)
-		return !crc || !*crc;
-	if (family == NP_IPV6)
-		sum += (__u64)t->src.word[1] + t->src.word[2] + t->src.word[3] + t->dst.word[1] +
-		       t->dst.word[2] + t->dst.word[3];
-	return *p->check == sum_fold(sum);
-}
-
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
 				   struct out *out, struct tuple *scratch, int family)
@@ -184,8 +163,9 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	struct np_route *r;
 	struct tuple to;
 
-	if (!(hit->flow->flags & NP_FLOW_REMOTE) || !p->plain || p->fragment ||
-	    packet_ttl(p, family) <= 1 ||
+	/* What is to be reset is answered by tc. */
+	if ((hit->flow->flags & (NP_FLOW_REMOTE | NP_FLOW_DEPARTED)) != NP_FLOW_REMOTE ||
+	    !p->plain || p->fragment || packet_ttl(p, family) <= 1 ||
 	    checksum_is_partial(p, (void *)(long)ctx->data_end, family))
 		return TODO_PASS;
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);

@@ -137,13 +137,16 @@ static void compare(const struct built *expected, const struct outcome *out)
 	FAIL("the packet that came out is not the one expected");
 }
 
-/* The answer to a packet that is refused; the program draws its IPv4 identification. */
-static void check_refusal(const struct built *in, const struct outcome *out)
+/* The answer a packet has become; the program draws its IPv4 identification. */
+static void check_answer(const struct step *step, const struct built *in, const struct outcome *out)
 {
 	size_t id = ETH_LENGTH + 4;
 	struct built b;
 
-	refusal_build(&b, in, ETH_LENGTH, out->byte[id] << 8 | out->byte[id + 1]);
+	if (step->by_rst)
+		reset_build(&b, in, ETH_LENGTH, out->byte[id] << 8 | out->byte[id + 1]);
+	else
+		refusal_build(&b, in, ETH_LENGTH, out->byte[id] << 8 | out->byte[id + 1]);
 	compare(&b, out);
 }
 
@@ -263,9 +266,16 @@ static void check_flows(const char *expected)
 		FAIL("flows \"%s\", expected \"%s\"", got, expected);
 }
 
-static bool is_refused(const struct step *step)
+static bool is_answered(const struct step *step)
 {
 	return step->hook != NP_HOOK_XDP && step->verdict == REDIRECT;
+}
+
+static bool answer_is_whole(const struct step *step, const struct built *in)
+{
+	if (step->by_rst)
+		return in->length == in->l4 + 20;
+	return refusal_is_whole(in, ETH_LENGTH);
 }
 
 void step_run(const struct step *step, bool complete)
@@ -284,15 +294,15 @@ void step_run(const struct step *step, bool complete)
 			v.fill = zero_sum_fill(&expected);
 		packet_build(&in, &step->in, &v);
 		/* Where an skb is cut, the kernel forgets the sum; the test run does not know. */
-		if (is_refused(step) && !refusal_is_whole(&in, ETH_LENGTH))
+		if (is_answered(step) && !answer_is_whole(step, &in))
 			complete = false;
 		read_counters(&before);
 		run(step, &in, complete, &out);
 		if (out.verdict != expected_verdict(step))
 			FAIL("verdict %d, expected %d", (int)out.verdict,
 			     (int)expected_verdict(step));
-		if (is_refused(step))
-			check_refusal(&in, &out);
+		if (is_answered(step))
+			check_answer(step, &in, &out);
 		else
 			check_packet(step, &expected, &out);
 		check_counters(step, &before);

@@ -26,7 +26,7 @@ enum verdict {
 	PASS, /* tc: next program; XDP: on to the stack */
 	DROP,
 	TX,
-	REDIRECT, /* tc: it has become the ICMP error that refuses it */
+	REDIRECT, /* tc: it has become its own answer, by ICMP or by RST */
 };
 
 /* What differs in the packet that comes out; what is zero is as it came in. */
@@ -52,6 +52,7 @@ struct step {
 	enum np_hook hook;
 	struct packet in; /* src NULL: no packet, only the action */
 	enum verdict verdict;
+	bool by_rst; /* REDIRECT: the answer is a RST, not ICMP port unreachable */
 	struct out out;
 	struct moved moved[4]; /* of this hook; packets 0 ends the list */
 	const char *flows;     /* states of all records, oldest port first: "tcp_established
@@ -135,6 +136,7 @@ uint64_t counter(enum np_hook hook, enum np_reason reason);
 #define NEW		     .moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_TRANSLATED, 1}}
 #define HIT		     .moved = {{NP_REASON_TRANSLATED, 1}}
 #define COUNTS(what)	     .moved = {{NP_REASON_##what, 1}}
+#define RESET		     .verdict = REDIRECT, .by_rst = true, .moved = {{NP_REASON_RESET, 1}}
 #define REFUSED(why)	     .verdict = REDIRECT, .moved = {{NP_REASON_##why, 1}, {NP_REASON_REJECTED, 1}}
 
 /* The groups. */
@@ -142,6 +144,7 @@ extern const struct group packets_pass, packets_ingress, packets_egress, packets
 extern const struct group packets_mss, packets_xdp;
 extern const struct group packets_icmp, packets_icmp_summed;
 extern const struct group packets_refuse, packets_refuse_summed;
+extern const struct group packets_reset, packets_reset_summed;
 extern const struct group packets_sctp, packets_sctp_summed;
 extern const struct group packets_ranges, packets_addresses;
 extern const struct group packets_fragment, packets_fragment_summed;

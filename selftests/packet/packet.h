@@ -111,6 +111,9 @@ uint32_t crc32c(const uint8_t *data, size_t length);
  */
 void refusal_build(struct built *answer, const struct built *asked, size_t l3, uint16_t id);
 
+/* The same: the RST that answers a segment. */
+void reset_build(struct built *answer, const struct built *asked, size_t l3, uint16_t id);
+
 /* Does it quote all of the packet? */
 bool refusal_is_whole(const struct built *asked, size_t l3);
 

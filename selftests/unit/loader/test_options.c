@@ -127,6 +127,12 @@ static void modes_are_taken_by_name(void **state)
 {
 	(void)state;
 	assert_int_equal(GOOD("--xdp=off").xdp, ATTACH_XDP_OFF);
+	assert_int_equal(GOOD("--xdp=off").on_endpoint_removed, ENDPOINT_REMOVED_KEEP);
+	assert_int_equal(GOOD("--on-endpoint-removed=reset").on_endpoint_removed,
+			 ENDPOINT_REMOVED_RESET);
+	assert_int_equal(GOOD("--on-endpoint-removed=reset", "--on_endpoint_removed", "keep")
+				 .on_endpoint_removed,
+			 ENDPOINT_REMOVED_KEEP);
 	assert_int_equal(GOOD("--xdp=generic").xdp, ATTACH_XDP_GENERIC);
 	assert_int_equal(GOOD("--xdp=off", "--xdp=native").xdp, ATTACH_XDP_NATIVE);
 	assert_int_equal(GOOD("--mss=off").mss, MSS_OFF);
@@ -221,6 +227,7 @@ static void of_each_family_the_first_cidr_counts(void **state)
 static const struct option_refusal refusals[] = {
 	{{"--node-name="}, "--node-name", "1 to 253 characters"},
 	{{"--node-name=" LONG_NAME}, "--node-name", "1 to 253 characters"},
+	{{"--on-endpoint-removed=drop"}, "--on-endpoint-removed", "\"drop\" is not keep or reset"},
 	{{"--socket=run/np.sock"}, "--socket", "absolute path"},
 	{{"--socket="}, "--socket", "absolute path"},
 	{{"--socket=/" LONG_NAME}, "--socket", "longer than"},

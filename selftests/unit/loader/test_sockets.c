@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ending UDP sockets, on real ones of a namespace of its own. What the programs would have noted of
+ * Ending sockets, on real ones of a namespace of its own. What the programs would have noted of
  * them is written by the test.
  */
 #include "netns.h"
@@ -22,27 +22,32 @@
 static struct tables *tables;
 static int peers;
 
-/* What keep() was asked, and what it keeps: backends by port. */
+static int type = SOCK_DGRAM; /* of sockets from now on */
+
+/* What judge() was asked, and what it keeps: backends by port. */
 static struct {
 	int asked;
 	__be16 kept;
 	uint8_t family;
+	uint8_t protocol;
+	uint32_t service;
 	union np_addr frontend;
 	__be16 frontend_port;
 } saw;
 
-static bool keep(void *arg, uint8_t family, const union np_addr *frontend, __be16 frontend_port,
-		 const union np_addr *backend, __be16 backend_port)
+static enum flow_fate judge(const struct flow_ends *e, void *arg)
 {
-	(void)arg, (void)backend;
+	(void)arg;
 	saw.asked++;
-	saw.family = family;
-	saw.frontend = *frontend;
-	saw.frontend_port = frontend_port;
-	return backend_port == saw.kept;
+	saw.family = e->family;
+	saw.protocol = e->protocol;
+	saw.service = e->service;
+	saw.frontend = *e->frontend;
+	saw.frontend_port = e->frontend_port;
+	return e->backend_port == saw.kept ? FLOW_STAYS : FLOW_DEPARTED;
 }
 
-/* A UDP socket connected to backend n: of AF_INET6 with the address mapped if it is IPv4. */
+/* A socket connected to backend n: of AF_INET6 with the address mapped if it is IPv4. */
 static int connected(int domain, uint8_t family, int n)
 {
 	struct sockaddr_in6 six = {
@@ -50,7 +55,7 @@ static int connected(int domain, uint8_t family, int n)
 	struct sockaddr_in four = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				   .sin_port = PORT(n)};
-	int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(domain, type | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	if (family == NP_IPV4)
@@ -71,7 +76,7 @@ static void promise(int fd, uint8_t family, int n)
 	p->frontend.v4 = FRONTEND;
 	p->frontend_port = htons(53);
 	p->family = family;
-	p->protocol = IPPROTO_UDP;
+	p->protocol = type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP;
 	p->backend_port = PORT(n);
 	if (family == NP_IPV4)
 		p->backend.v4 = htonl(INADDR_LOOPBACK);
@@ -89,12 +94,12 @@ static int error_of(int fd)
 	return error;
 }
 
-static int end_udp(void)
+static int end_sockets(void)
 {
 	int rc;
 
 	saw.asked = 0;
-	rc = sockets_end_udp_by(tables->list_fd, peers, keep, NULL);
+	rc = sockets_end_by(tables->list_fd, peers, judge, NULL);
 	if (rc == -EOPNOTSUPP)
 		skip();
 	return rc;
@@ -109,12 +114,12 @@ static void those_of_departed_backends_are_ended(void **state)
 	promise(gone, NP_IPV4, 1);
 	promise(stays, NP_IPV4, 2);
 	saw.kept = PORT(2);
-	assert_int_equal(end_udp(), 1);
+	assert_int_equal(end_sockets(), 1);
 	assert_int_equal(saw.asked, 2);
 	assert_int_equal(error_of(gone), ECONNABORTED);
 	assert_int_equal(error_of(stays), 0);
 	assert_int_equal(error_of(direct), 0);
-	assert_int_equal(end_udp(), 0);
+	assert_int_equal(end_sockets(), 0);
 	assert_int_equal(saw.asked, 1);
 	close(gone);
 	close(stays);
@@ -134,10 +139,12 @@ static void both_families_and_the_mapped_one(void **state)
 		int fd = connected(kinds[i].domain, kinds[i].family, 1);
 
 		promise(fd, kinds[i].family, 1);
-		assert_int_equal(end_udp(), 1);
+		assert_int_equal(end_sockets(), 1);
 		assert_int_equal(saw.family, kinds[i].family);
 		assert_int_equal(saw.frontend.v4, FRONTEND);
 		assert_int_equal(saw.frontend_port, htons(53));
+		assert_int_equal(saw.protocol, type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP);
+		assert_int_equal(saw.service, FLOW_NO_SERVICE);
 		assert_int_equal(error_of(fd), ECONNABORTED);
 		close(fd);
 	}
@@ -153,7 +160,7 @@ static void what_is_no_longer_so_is_not_asked_for(void **state)
 	promise(elsewhere, NP_IPV4, 1);
 	promise(never, NP_IPV4, 1);
 	saw.kept = 0;
-	assert_int_equal(end_udp(), 0);
+	assert_int_equal(end_sockets(), 0);
 	assert_int_equal(saw.asked, 0);
 	close(elsewhere);
 	close(never);
@@ -169,12 +176,73 @@ static void many_are_ended(void **state)
 		fd[i] = connected(i % 2 ? AF_INET : AF_INET6, i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
 		promise(fd[i], i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
 	}
-	assert_int_equal(end_udp(), 150);
+	assert_int_equal(end_sockets(), 150);
 	assert_int_equal(saw.asked, 200);
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
 		assert_int_equal(error_of(fd[i]), i % 4 == 1 ? 0 : ECONNABORTED);
 		close(fd[i]);
 	}
+}
+
+/* Who listens at backend n, on all addresses of both families. */
+static int listening(int n)
+{
+	const struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = PORT(n)};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&any, sizeof(any)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+/* The server at the other end is told as well. */
+static void tcp_is_reset(void **state)
+{
+	int server = listening(1), gone = connected(AF_INET, NP_IPV4, 1), stays;
+	int peer = accept4(server, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), other = listening(2);
+	char byte;
+
+	(void)state;
+	assert_true(peer >= 0);
+	stays = connected(AF_INET, NP_IPV4, 2);
+	promise(gone, NP_IPV4, 1);
+	promise(stays, NP_IPV4, 2);
+	saw.kept = PORT(2);
+	assert_int_equal(end_sockets(), 1);
+	assert_int_equal(saw.asked, 2);
+	assert_int_equal(saw.protocol, IPPROTO_TCP);
+	assert_int_equal(error_of(gone), ECONNABORTED);
+	assert_int_equal(error_of(stays), 0);
+	assert_int_equal(recv(peer, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(gone);
+	close(stays);
+	close(peer);
+	close(server);
+	close(other);
+}
+
+static void tcp_of_both_families(void **state)
+{
+	int server = listening(1);
+
+	both_families_and_the_mapped_one(state);
+	close(server);
+}
+
+static int of_tcp(void **state)
+{
+	(void)state;
+	type = SOCK_STREAM;
+	return 0;
+}
+
+static int of_udp(void **state)
+{
+	(void)state;
+	type = SOCK_DGRAM;
+	return 0;
 }
 
 static int start(void **state)
@@ -215,6 +283,8 @@ int main(void)
 		cmocka_unit_test(both_families_and_the_mapped_one),
 		cmocka_unit_test(what_is_no_longer_so_is_not_asked_for),
 		cmocka_unit_test(many_are_ended),
+		cmocka_unit_test_setup_teardown(tcp_is_reset, of_tcp, of_udp),
+		cmocka_unit_test_setup_teardown(tcp_of_both_families, of_tcp, of_udp),
 	};
 
 	netns_enter();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ending connected UDP sockets: the program np_list tells which were given a backend, sock_diag of
+ * Ending connected sockets: the program np_list tells which were given a backend, sock_diag of
  * this network namespace which of them still are connected, and destroys them by cookie
  * (CONFIG_INET_DIAG_DESTROY). bpf_sock_destroy() from an iterator would need Linux 6.5.
  */
@@ -31,8 +31,9 @@ struct list {
 /* Those of them that are to be ended, as sock_diag names them. */
 struct doomed {
 	const struct list *list;
-	sockets_keep keep;
+	flow_judge judge;
 	void *arg;
+	uint8_t protocol; /* of the sockets that are told of */
 	struct inet_diag_req_v2 *socket;
 	size_t count;
 };
@@ -119,6 +120,21 @@ static bool is_connected_to(const struct inet_diag_msg *m, const struct np_peer 
 	return !dst[0] && !dst[1] && dst[2] == htonl(0xFFFF) && dst[3] == peer->backend.v4;
 }
 
+static bool departed(const struct doomed *d, const struct np_peer *peer)
+{
+	const struct flow_ends ends = {
+		.family = peer->family,
+		.protocol = peer->protocol,
+		.service = FLOW_NO_SERVICE,
+		.frontend = &peer->frontend,
+		.backend = &peer->backend,
+		.frontend_port = peer->frontend_port,
+		.backend_port = peer->backend_port,
+	};
+
+	return d->judge(&ends, d->arg) == FLOW_DEPARTED;
+}
+
 static int look_at(const struct nlmsghdr *message, void *arg)
 {
 	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(message);
@@ -130,27 +146,32 @@ static int look_at(const struct nlmsghdr *message, void *arg)
 		bsearch(&key, d->list->entry, d->list->count, sizeof(key), by_cookie);
 
 	/* A socket may be told of twice while it moves. */
-	if (e && d->count < d->list->count && is_connected_to(m, &e->peer) &&
-	    !d->keep(d->arg, e->peer.family, &e->peer.frontend, e->peer.frontend_port,
-		     &e->peer.backend, e->peer.backend_port))
+	if (e && d->count < d->list->count && e->peer.protocol == d->protocol &&
+	    is_connected_to(m, &e->peer) && departed(d, &e->peer))
 		d->socket[d->count++] = (struct inet_diag_req_v2){
 			.sdiag_family = m->idiag_family,
-			.sdiag_protocol = IPPROTO_UDP,
+			.sdiag_protocol = d->protocol,
 			.idiag_states = ~0U,
 			.id = m->id,
 		};
 	return MNL_CB_OK;
 }
 
-static int look_at_all(struct doomed *d, uint8_t family)
+/* TCP with a process that may still read or write; of UDP connected is "established". */
+#define TCP_STATES                                                                                 \
+	(1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 | 1U << TCP_FIN_WAIT2 |  \
+	 1U << TCP_CLOSE_WAIT)
+
+static int look_at_all(struct doomed *d, uint8_t family, uint8_t protocol)
 {
 	const struct inet_diag_req_v2 wanted = {
 		.sdiag_family = family,
-		.sdiag_protocol = IPPROTO_UDP,
-		.idiag_states = 1U << TCP_ESTABLISHED,
+		.sdiag_protocol = protocol,
+		.idiag_states = protocol == IPPROTO_TCP ? TCP_STATES : 1U << TCP_ESTABLISHED,
 	};
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 
+	d->protocol = protocol;
 	return netlink_once(NETLINK_SOCK_DIAG,
 			    put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted), look_at,
 			    d);
@@ -173,10 +194,10 @@ static int end_all(const struct doomed *d)
 	return ended;
 }
 
-int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg)
+int sockets_end_by(int list_fd, int peers_fd, flow_judge judge, void *arg)
 {
 	_cleanup_(free_list) struct list list = {};
-	_cleanup_(free_doomed) struct doomed d = {.list = &list, .keep = keep, .arg = arg};
+	_cleanup_(free_doomed) struct doomed d = {.list = &list, .judge = judge, .arg = arg};
 	int rc = read_list(list_fd, peers_fd, &list);
 
 	if (rc || !list.count)
@@ -184,6 +205,8 @@ int sockets_end_udp_by(int list_fd, int peers_fd, sockets_keep keep, void *arg)
 	d.socket = calloc(list.count, sizeof(*d.socket));
 	if (!d.socket)
 		return -ENOMEM;
-	rc = look_at_all(&d, AF_INET) ?: look_at_all(&d, AF_INET6);
+	rc = look_at_all(&d, AF_INET, IPPROTO_UDP) ?: look_at_all(&d, AF_INET6, IPPROTO_UDP);
+	rc = rc ?: look_at_all(&d, AF_INET, IPPROTO_TCP);
+	rc = rc ?: look_at_all(&d, AF_INET6, IPPROTO_TCP);
 	return rc ?: end_all(&d);
 }
