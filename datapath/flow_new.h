@@ -310,6 +310,23 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 	return rank << 32 | (__u32)~flow_age(flow, now);
 }
 
+/*
+ * Before a record is claimed for another flow, its own ends, by its word: false if it has become
+ * live since it was judged (answered, or seen again), and then no packet of it ever misses it.
+ */
+static __always_inline bool flow_give_up(struct np_flow *flow, __u32 seq, __u32 now)
+{
+	union np_flow_word was = {.all = *(volatile __u64 *)&flow->word.all}, next = was;
+
+	if (was.state == NP_FLOW_FREE)
+		return true;
+	if ((was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq) ||
+	    flow_worth(flow, now) >= (__u64)RANK_LIVE << 32)
+		return false;
+	next.state = NP_FLOW_FREE;
+	return __sync_val_compare_and_swap(&flow->word.all, was.all, next.all) == was.all;
+}
+
 static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 {
 	__u64 least = (__u64)RANK_LIVE << 32;
@@ -338,13 +355,9 @@ static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 	if (least == (__u64)RANK_LIVE << 32)
 		return 0;
 	flow = flow_record(best, family);
-	if (!flow || __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
+	if (!flow || !flow_give_up(flow, best_seq, now) ||
+	    __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
 		return 0;
-	/* Answered since it was judged: leave it. */
-	if (flow_worth(flow, now) >= (__u64)RANK_LIVE << 32) {
-		__sync_fetch_and_add(&flow->seq, -1);
-		return 0;
-	}
 	if (least >> 32)
 		count(hook, NP_REASON_EVICTED);
 	flow_unname(best, family);

@@ -143,14 +143,10 @@ int flowtable_expire(struct tables *t, int family, uint32_t number)
 	seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
 	if (seq & 1 || flow->state == NP_FLOW_FREE)
 		return -ENOENT;
-	if (!flow_expired(flow, now32()))
+	if (!flow_expired(flow, now32()) || !flow_give_up(flow, seq, now32()))
 		return -EAGAIN;
 	if (__sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return -ESTALE;
-	if (!flow_expired(flow, now32())) { /* seen since: leave it, as flow_claim() does */
-		__sync_fetch_and_add(&flow->seq, -1);
-		return -EAGAIN;
-	}
 	flow_release(flow, number, family);
 	return 0;
 }

@@ -15,6 +15,7 @@ BROKEN=(
 	FORGET_BEFORE_REMOVE:ANY # and the record forgets the place before the entry is gone
 	KEEP_NAMES:SWEEP         # a flow ends and its names stay
 	CLAIM_WITHOUT_CAS:ANY    # a record is claimed by a load and a store
+	CLAIM_JUDGED:EVICTION    # by what it was when it was looked at, be it answered since
 	LOOK_AT_SEQ_ONCE:ANY     # a reader does not look at seq again
 	STORE_ANY_LIFE:ANY       # a late packet changes the state of whatever flow is there by now
 	LOOK_ONCE:SHARED         # no second look for others after a name is stored

@@ -284,22 +284,41 @@ inline any_record(r)
 	fi
 }
 
-/* Take any record that is not OPEN: where the hand stands is not modelled. Sets won. */
+/* Take any record that is not OPEN: which are looked at is not modelled. Sets won. */
 inline claim(r)
 {
 	s = seq[r];
 	won = 0;
 	if
 	:: !ODD(s) && state[r] != OPEN ->
-		claim_cas(r, s);
+#ifndef BREAK_CLAIM_JUDGED
+		atomic { /* flow_give_up: it ends by its word, if it is what it was judged by */
+			w = state[r];
+			wl = life[r]
+		};
+		won = (w == FREE);
+		if
+		:: w != FREE && w != OPEN && wl == s ->
+			atomic {
+				won = (state[r] == w && life[r] == wl);
+				if
+				:: won -> state[r] = FREE
+				:: else
+				fi
+			}
+		:: else
+		fi;
+#else
+		won = 1;
+#endif
+		if
+		:: won -> claim_cas(r, s)
+		:: else
+		fi;
 		if
 		:: won ->
-			if
-			:: state[r] == OPEN -> /* answered since: leave it */
-				seq[r] = s;
-				won = 0
-			:: else -> unname(r)
-			fi
+			assert(state[r] != OPEN);
+			unname(r)
 		:: else
 		fi
 	:: else
