@@ -28,6 +28,7 @@ DAEMON_LIB_SRC := $(filter-out loader/nearpathd.c,$(DAEMON_SRC))
 TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftests/tools/*.c))
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
+STRESS := $(patsubst selftests/stress/%.c,$(BUILD)/selftests/stress/%.o,$(wildcard selftests/stress/*.c))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
@@ -68,7 +69,8 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
-test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/bench/packet
+test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/selftests/stress/stress \
+	$(BUILD)/bench/packet
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
 
 model: ## the flow table's protocol in every order of its steps, by spin
@@ -116,6 +118,9 @@ $(BUILD)/selftests/unit/%: $(BUILD)/selftests/unit/%.o $(BUILD)/libnearpath.a
 
 $(BUILD)/selftests/packet/run: $(PACKETS) $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS)
+
+$(BUILD)/selftests/stress/stress: $(STRESS) $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -lpthread
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
