@@ -121,10 +121,13 @@ static void end_or_move(int family, uint32_t number, bool move)
 		stress.writer.moved++;
 }
 
-static bool keep_half(const struct flow_ends *ends, void *arg)
+/* Half of the clients of UDP begin anew; TCP is left as it is. */
+static enum flow_fate judge(const struct flow_ends *ends, void *arg)
 {
 	(void)arg;
-	return ntohs(ends->backend_port) % 2;
+	if (ends->protocol != IPPROTO_UDP)
+		return FLOW_LEAVE;
+	return ntohs(ends->backend_port) % 2 ? FLOW_STAYS : FLOW_DEPARTED;
 }
 
 static void write_some(unsigned round)
@@ -136,7 +139,7 @@ static void write_some(unsigned round)
 	for (unsigned i = 0; i < 64; i++)
 		end_or_move(family, (uint32_t)random() & (stress.options.records - 1), i % 2);
 	if (round % 8 == 0)
-		stress.writer.marked += flows_mark_udp(stress.tables, keep_half, NULL);
+		stress.writer.marked += flows_mark(stress.tables, judge, NULL);
 	if (round % 16 == 0 && !world_publish(stress.tables, round / 16))
 		stress.writer.published++;
 }
