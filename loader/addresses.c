@@ -27,7 +27,7 @@ static int address_store(struct publisher *p, const struct frontend_key *key, ui
 	int rc;
 
 	*f = frontend_get(p, key);
-	if (*f && p->tables->services[(*f)->version].flags == flags)
+	if (*f && p->version[(*f)->version]->service.flags == flags)
 		return 0;
 	if (!flags) {
 		if (*f)
@@ -35,17 +35,17 @@ static int address_store(struct publisher *p, const struct frontend_key *key, ui
 		*f = NULL;
 		return 0;
 	}
-	rc = space_take_service(p->space, &version);
+	rc = version_take(p, 0, &version);
 	if (rc)
 		return rc;
-	s = &p->tables->services[version];
-	memset(s, 0, sizeof(*s));
+	s = &p->version[version]->service;
 	s->addr = key->addr;
 	s->family = key->family;
 	s->flags = flags;
+	version_write(p, version);
 	rc = frontend_publish(p, key, version, f);
 	if (rc) {
-		space_give_service(p->space, version);
+		version_give(p, version);
 		return rc;
 	}
 	(*f)->address = true;
@@ -119,7 +119,7 @@ bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *a
 	struct frontend *f = frontend_get(p, &key);
 
 	/* Of an adopted one the plans have not been counted yet. */
-	return f && p->tables->services[f->version].flags & NP_SERVICE_CLUSTER_IP;
+	return f && p->version[f->version]->service.flags & NP_SERVICE_CLUSTER_IP;
 }
 
 int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr)

@@ -6,10 +6,30 @@
 #include "publish_private.h"
 #include "util.h"
 
-/* The runs of an adopted version, and the references to its backends. False: not to be believed. */
-static bool adopt_runs(struct publisher *p, const struct np_service *s)
+/* The backends of the runs; what names none is left to name nothing. */
+static void adopt_numbers(struct publisher *p, struct version *v)
 {
+	const struct np_service *s = &v->service;
 	uint32_t n, number;
+	size_t filled = 0;
+	int i;
+
+	for (i = 0; i < NP_CLASSES; i++) {
+		for (n = 0; run_is_first(s, i) && n < s->policy[i].count; n++) {
+			number = *tables_slot(p->tables, s->policy[i].slot + n);
+			if (number < p->tables->size[TABLE_backends] && p->by_number[number])
+				p->by_number[number]->references++;
+			else
+				number = UINT32_MAX;
+			v->number[filled++] = number;
+		}
+	}
+}
+
+/* The runs of an adopted version, and the references to its backends. False: not to be believed. */
+static bool adopt_runs(struct publisher *p, struct version *v)
+{
+	const struct np_service *s = &v->service;
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
@@ -23,28 +43,29 @@ static bool adopt_runs(struct publisher *p, const struct np_service *s)
 				space_give_slots(p->space, s->policy[i].slot, s->policy[i].count);
 		return false;
 	}
-	for (i = 0; i < NP_CLASSES; i++) {
-		for (n = 0; run_is_first(s, i) && n < s->policy[i].count; n++) {
-			number = *tables_slot(p->tables, s->policy[i].slot + n);
-			if (number < p->tables->size[TABLE_backends] && p->by_number[number])
-				p->by_number[number]->references++;
-		}
-	}
+	adopt_numbers(p, v);
 	return true;
 }
 
-/* Is this entry where programs look for it? */
-static bool entry_in_place(struct publisher *p, const uint64_t *entry,
-			   const struct frontend_key *key)
+/* Its record, as the table has it. NULL: not to be believed, or there is no memory. */
+static struct version *adopt_version(struct publisher *p, const struct np_service *s)
 {
-	const struct tables *t = p->tables;
-	struct np_hash h =
-		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
-	uint32_t mask = t->size[TABLE_frontends] - 1;
-	uint32_t at = (entry - (const uint64_t *)t->frontends) / NP_BUCKET;
+	struct version *v = NULL;
+	uint64_t count = 0;
+	int i;
 
-	return *entry >> 32 == h.tag &&
-	       (at == (h.bucket & mask) || at == (np_hash_other_bucket(h.bucket, h.tag) & mask));
+	for (i = 0; i < NP_CLASSES; i++)
+		count += run_is_first(s, i) ? s->policy[i].count : 0;
+	if (count <= NP_CLASSES * (uint64_t)tables_slots(p->tables))
+		v = calloc(1, sizeof(*v) + count * sizeof(v->number[0]));
+	if (!v)
+		return NULL;
+	v->service = *s;
+	v->count = count;
+	if (adopt_runs(p, v))
+		return v;
+	free(v);
+	return NULL;
 }
 
 static int adopt_backend(struct publisher *p, uint32_t number)
@@ -59,6 +80,7 @@ static int adopt_backend(struct publisher *p, uint32_t number)
 		return -ENOMEM;
 	b->key = backend_key(entry->family, &entry->addr, entry->port);
 	b->number = number;
+	b->entry = *entry;
 	HASH_ADD(hh, p->backends, key, sizeof(b->key), b);
 	p->by_number[number] = b;
 	return space_adopt_backend(p->space, number);
@@ -71,6 +93,8 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	const struct np_service *s = &p->tables->services[version];
 	struct frontend_key key;
 	struct frontend *f;
+	struct version *v;
+	uint32_t tag;
 
 	if (version >= p->tables->size[TABLE_services]) {
 		*entry = 0;
@@ -81,21 +105,29 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	key.port = s->port;
 	key.protocol = s->protocol;
 	key.family = s->family;
-	if (!entry_in_place(p, entry, &key) || frontend_get(p, &key) ||
+	if (!entry_in_place(p, entry, &key, &tag) || *entry >> 32 != tag || frontend_get(p, &key) ||
 	    space_adopt_service(p->space, version)) {
 		*entry = 0;
 		return 0;
 	}
-	if (!adopt_runs(p, s)) {
+	v = adopt_version(p, s);
+	if (!v) {
 		*entry = 0;
 		space_give_service(p->space, version);
 		return 0;
 	}
 	f = calloc(1, sizeof(*f));
-	if (!f)
+	if (!f) {
+		free(v);
 		return -ENOMEM;
+	}
+	p->version[version] = v;
+	v->frontend = f;
+	entry_take(p, entry, true);
 	f->key = key;
 	f->entry = entry;
+	f->value = *entry;
+	f->adopted = true;
 	f->version = version;
 	f->address = !s->port && !s->protocol;
 	f->host_flags = f->address ? s->flags & NP_ADDRESS_HOST : 0;
@@ -145,10 +177,13 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	if (rc)
 		return rc;
 	p->by_number = calloc(sizes.backends, sizeof(*p->by_number));
+	p->version = calloc(sizes.services, sizeof(struct version *));
+	p->entry_taken = calloc(1, tables->size[TABLE_frontends]); /* NP_BUCKET bits each */
 	p->id_taken = calloc(tables->size[TABLE_service_stats], 1);
 	p->departed.touched =
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
-	if (!p->by_number || !p->id_taken || !p->departed.touched)
+	if (!p->by_number || !p->version || !p->entry_taken || !p->id_taken ||
+	    !p->departed.touched)
 		return -ENOMEM;
 	rc = adopt(p) ?: ranges_adopt(p);
 	if (rc)

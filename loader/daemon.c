@@ -97,13 +97,16 @@ static void write_config(struct daemon *d)
 			left_out, NP_SERVICE_CIDRS);
 }
 
+void daemon_node_config(struct daemon *d)
+{
+	ask_own_addresses(d);
+	write_config(d);
+}
+
 void daemon_node_changed(struct daemon *d)
 {
-	struct node_mark mark;
+	const struct node_mark mark = node_mark(&d->node);
 
-	ask_own_addresses(d);
-	mark = node_mark(&d->node);
-	write_config(d);
 	if (node_mark_equal(&mark, &d->planned))
 		return;
 	if (d->options.nodeport_primary) {
@@ -209,6 +212,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 	if (!d->routes)
 		return;
 	d->routes = false;
+	daemon_node_config(d);
 	daemon_node_changed(d);
 	ifaces_routes(d->ifaces);
 	publish_sources(d->publisher);
@@ -428,7 +432,9 @@ static int start_parts(struct daemon *d)
 	d->base = event_base_new();
 	d->warnings = json_array();
 	d->touched = json_array();
-	if (!d->base || !d->warnings || !d->touched ||
+	d->refusals = json_object();
+	d->refused = json_array();
+	if (!d->base || !d->warnings || !d->touched || !d->refusals || !d->refused ||
 	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
@@ -523,6 +529,8 @@ void daemon_free(struct daemon **daemon)
 		event_base_free(d->base);
 	json_decref(d->warnings);
 	json_decref(d->touched);
+	json_decref(d->refusals);
+	json_decref(d->refused);
 	free(d->links);
 	free(d->switches);
 	free(d);

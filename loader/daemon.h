@@ -62,6 +62,8 @@ struct daemon {
 	bool replaying;	  /* start-up: collect, publish at the end */
 	json_t *warnings; /* of the change under way */
 	json_t *touched;  /* by it: [namespace, name] of services */
+	json_t *refusals; /* why services did not fit so far, by namespace/name */
+	json_t *refused;  /* and those of them that are refused in the end */
 };
 
 /* Everything up to and including READY. A failure is told on stderr. 0 or -errno. */
@@ -93,6 +95,9 @@ void daemon_publish_all(struct daemon *d);
  */
 void daemon_node_changed(struct daemon *d);
 
+/* Only config and addresses, while a change is under way. */
+void daemon_node_config(struct daemon *d);
+
 /*
  * After a change: end flows and sockets whose endpoint has departed, if it may have left any. On
  * return no packet or process is being given an endpoint that the change took away. whole: what was
@@ -115,6 +120,9 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 int daemon_commit(struct daemon *d, struct store_change **change, bool whole, json_t *warnings,
 		  struct store_result *done);
 void daemon_keep(struct daemon *d, const char *method, json_t *params);
+
+/* Services of it were refused (d->refused): the error for that, with *result as its data. */
+int daemon_refusal(struct daemon *d, json_t **result, struct rpc_error *error);
 
 int method_sync(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error);

@@ -40,6 +40,7 @@ static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
 		*id = n;
 		return 0;
 	}
+	p->full = TABLE_service_stats;
 	return -ENOSPC;
 }
 

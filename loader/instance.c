@@ -68,11 +68,12 @@ void instance_free(struct instance **instance)
 	free(in);
 }
 
-static void touched(const char *namespace, const char *name, void *arg)
+static int touched(const char *namespace, const char *name, void *arg)
 {
 	struct instance *in = arg;
 
 	in->rc = in->rc ?: node_publish(&in->node, in->publisher, namespace, name);
+	return 0;
 }
 
 static int publish_one(const struct kube_object *object, void *arg)

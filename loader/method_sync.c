@@ -68,6 +68,8 @@ static int end_delivery(struct daemon *d, json_t **result, struct rpc_error *err
 			    (json_int_t)done.removed);
 	if (*result && json_array_size(d->warnings))
 		json_object_set(*result, "warnings", d->warnings);
+	if (json_array_size(d->refused))
+		return daemon_refusal(d, result, error);
 	return *result ? 0 : -ENOMEM;
 }
 

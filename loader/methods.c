@@ -80,14 +80,50 @@ static int refuse(const struct kube_error *e, struct rpc_error *error)
 	return -EINVAL;
 }
 
-static void touched(const char *namespace, const char *name, void *arg)
+/* Why a Service does not fit now; it may yet, when others have changed. */
+static void note_refusal(struct daemon *d, const char *namespace, const char *name, int rc)
+{
+	const struct publish_full full = publish_full(d->publisher);
+	char key[520];
+
+	snprintf(key, sizeof(key), "%s/%s", namespace, name);
+	if (rc == -ENOSPC)
+		json_object_set_new(d->refusals, key,
+				    json_pack("{s:s,s:s,s:I,s:s}", "service", key, "table",
+					      full.table, "size", (json_int_t)full.size, "option",
+					      full.option));
+	else
+		json_object_set_new(
+			d->refusals, key,
+			json_pack("{s:s,s:s}", "service", key, "reason", strerror(-rc)));
+}
+
+static int touched(const char *namespace, const char *name, void *arg)
 {
 	struct daemon *d = arg;
+	int rc;
 
 	if (d->replaying)
-		return;
-	daemon_publish(d, namespace, name);
+		return 0;
+	rc = node_publish_whole(&d->node, d->publisher, namespace, name);
+	if (rc) {
+		note_refusal(d, namespace, name, rc);
+		return rc;
+	}
+	monitor_published(d->monitor, namespace, name, 0);
 	json_array_append_new(d->touched, json_pack("[s,s]", namespace, name));
+	return 0;
+}
+
+/* It has what it had before; should that have suffered, it waits. */
+static void refused(const char *namespace, const char *name, void *arg)
+{
+	struct daemon *d = arg;
+	char key[520];
+
+	snprintf(key, sizeof(key), "%s/%s", namespace, name);
+	json_array_append(d->refused, json_object_get(d->refusals, key));
+	daemon_publish(d, namespace, name);
 }
 
 /* Frontends that belong to another, once all is published: two may have swapped theirs. */
@@ -109,7 +145,7 @@ static void node_changed(const char *name, void *arg)
 	struct daemon *d = arg;
 
 	if (!d->replaying && !strcmp(name, d->options.node_name))
-		daemon_node_changed(d);
+		daemon_node_config(d);
 }
 
 static void ranges_changed(void *arg)
@@ -117,7 +153,7 @@ static void ranges_changed(void *arg)
 	struct daemon *d = arg;
 
 	if (!d->replaying)
-		daemon_node_changed(d);
+		daemon_node_config(d);
 }
 
 static void object_changed(const char *key, const char *event, void *arg)
@@ -136,13 +172,17 @@ static int all_objects(const struct kube_object *object, void *arg)
 	return json_array_append(arg, object->json) ? -ENOMEM : 0;
 }
 
+/* The file has what the store has: a call of which part was refused is no line of it. */
 void daemon_keep(struct daemon *d, const char *method, json_t *params)
 {
+	const bool part = json_array_size(d->refused);
 	json_t *line = json_pack("{s:s,s:O}", "method", method, "params", params), *all;
-	int rc = line ? journal_append(d->journal, line) : -ENOMEM;
+	int rc = line ? 0 : -ENOMEM;
 
+	if (!rc && !part)
+		rc = journal_append(d->journal, line);
 	json_decref(line);
-	if (!rc && journal_is_long(d->journal)) {
+	if (!rc && (part || journal_is_long(d->journal))) {
 		all = json_array();
 		store_each(d->store, all_objects, all);
 		line = json_pack("{s:s,s:{s:o}}", "method", "replace", "params", "objects", all);
@@ -171,11 +211,53 @@ static json_t *change_result(struct daemon *d, const char *method, const struct 
 	return result;
 }
 
+/* As many names as there is room for: "a/b", "c/d" and 3 more. */
+static void refused_names(const json_t *list, char *text, size_t size)
+{
+	size_t i, used = 0;
+
+	for (i = 0; i < json_array_size(list); i++) {
+		const char *key =
+			json_string_value(json_object_get(json_array_get(list, i), "service"));
+
+		if (i && (i == 3 || used + strlen(key ?: "") + 20 > size))
+			break;
+		used += snprintf(text + used, size - used, "%s\"%.320s\"", i ? ", " : "",
+				 key ?: "");
+	}
+	if (i < json_array_size(list))
+		snprintf(text + used, size - used, " and %zu more", json_array_size(list) - i);
+}
+
+/* Some of it was refused: that is an error, and data says what became of the rest. */
+int daemon_refusal(struct daemon *d, json_t **result, struct rpc_error *error)
+{
+	const json_t *first = json_array_get(d->refused, 0);
+	const char *table = json_string_value(json_object_get(first, "table"));
+	char names[340] = "", why[120];
+
+	refused_names(d->refused, names, sizeof(names));
+	if (table)
+		snprintf(why, sizeof(why), "table \"%s\" is full (%lld entries), raise --%s", table,
+			 json_integer_value(json_object_get(first, "size")),
+			 json_string_value(json_object_get(first, "option")));
+	else
+		snprintf(why, sizeof(why), "%s",
+			 json_string_value(json_object_get(first, "reason")) ?: "out of memory");
+	rpc_error_set(error, RPC_FAILED, "Service %s: no room: %s; all else was done", names, why);
+	daemon_log("%s", error->message);
+	error->data = TAKE_PTR(*result);
+	if (error->data)
+		json_object_set(error->data, "refused", d->refused);
+	return -ENOSPC;
+}
+
 int daemon_commit(struct daemon *d, struct store_change **change, bool whole, json_t *warnings,
 		  struct store_result *done)
 {
 	const struct store_visitor visitor = {
 		.service = touched,
+		.refused = refused,
 		.node = node_changed,
 		.service_cidr = ranges_changed,
 		.object = object_changed,
@@ -186,8 +268,13 @@ int daemon_commit(struct daemon *d, struct store_change **change, bool whole, js
 	d->revision++;
 	json_array_clear(d->warnings);
 	json_array_extend(d->warnings, warnings);
+	json_array_clear(d->refused);
 	monitor_begin(d->monitor);
 	rc = store_commit(d->store, change, &visitor, done);
+	json_object_clear(d->refusals);
+	/* After the services of the change: those of others may be planned otherwise now. */
+	if (!rc && !d->replaying)
+		daemon_node_changed(d);
 	if (!rc && whole && !d->replaying)
 		publish_sweep(d->publisher);
 	d->synced |= !rc;
@@ -207,7 +294,7 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	json_auto_t *warnings = json_array();
 	struct reading r = {.remove = !strcmp(method, "delete"), .warnings = warnings};
 	json_t *objects = json_object_get(params, "objects");
-	struct store_result done;
+	struct store_result done = {};
 	int rc;
 
 	if (!json_is_array(objects)) {
@@ -230,7 +317,7 @@ int daemon_change(struct daemon *d, const char *method, json_t *params, json_t *
 	if (!d->replaying && (done.applied || done.removed || replace))
 		daemon_keep(d, method, params);
 	*result = change_result(d, method, &done);
-	return 0;
+	return json_array_size(d->refused) ? daemon_refusal(d, result, error) : 0;
 }
 
 static int method_apply(void *arg, json_t *params, json_t **result, struct rpc_error *error)

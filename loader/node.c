@@ -112,8 +112,10 @@ bool node_mark_equal(const struct node_mark *a, const struct node_mark *b)
 	       a->detector6 == b->detector6;
 }
 
-int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,
-		 const char *name)
+static int plan_and(int (*publish)(struct publisher *p, const char *namespace, const char *name,
+				   struct plan **plans, size_t count),
+		    const struct node *node, struct publisher *publisher, const char *namespace,
+		    const char *name)
 {
 	const struct kube_service *service = store_service(node->store, namespace, name);
 	const struct plan_node own = node_plan(node);
@@ -126,7 +128,19 @@ int node_publish(const struct node *node, struct publisher *publisher, const cha
 		rc = store_slices(node->store, namespace, name, &slices, &nslices);
 	if (service && !rc)
 		rc = plan_make(&own, service, slices, nslices, &plans, &count);
-	return rc ?: publish_service(publisher, namespace, name, plans, count);
+	return rc ?: publish(publisher, namespace, name, plans, count);
+}
+
+int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,
+		 const char *name)
+{
+	return plan_and(publish_service, node, publisher, namespace, name);
+}
+
+int node_publish_whole(const struct node *node, struct publisher *publisher, const char *namespace,
+		       const char *name)
+{
+	return plan_and(publish_service_whole, node, publisher, namespace, name);
 }
 
 static bool listed(const struct options *o, uint8_t family, const union np_addr *addr)

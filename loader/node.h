@@ -37,6 +37,10 @@ bool node_mark_equal(const struct node_mark *a, const struct node_mark *b);
 int node_publish(const struct node *node, struct publisher *publisher, const char *namespace,
 		 const char *name);
 
+/* The same, all or nothing: as publish_service_whole(). */
+int node_publish_whole(const struct node *node, struct publisher *publisher, const char *namespace,
+		       const char *name);
+
 /*
  * The detector, service ranges, own addresses and localhost NodePorts, written word by word. How
  * many service ranges there was no room for (NP_SERVICE_CIDRS of a family).

@@ -12,98 +12,7 @@
 #include "publish_private.h"
 #include "util.h"
 
-struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f)
-{
-	struct frontend_key key;
-
-	memset(&key, 0, sizeof(key));
-	key.addr = f->addr;
-	key.port = f->port;
-	key.protocol = plan->protocol;
-	key.family = plan->family;
-	return key;
-}
-
-struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key)
-{
-	struct frontend *f;
-
-	HASH_FIND(hh, p->frontends, key, sizeof(*key), f);
-	return f;
-}
-
-/* The index entry of a key: where it is, or where it can go. NULL: both buckets are full. */
-static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key, uint32_t *tag)
-{
-	struct tables *t = p->tables;
-	struct np_hash h =
-		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
-	uint32_t mask = t->size[TABLE_frontends] - 1;
-	uint64_t *place[2] = {};
-	uint32_t used[2] = {};
-	int side, i;
-
-	*tag = h.tag;
-	for (side = 0; side < 2; side++) {
-		uint32_t n = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
-		uint64_t *entry = (uint64_t *)t->frontends[n & mask].entry;
-
-		for (i = 0; i < NP_BUCKET; i++) {
-			if (entry[i])
-				used[side]++;
-			else if (!place[side])
-				place[side] = &entry[i];
-		}
-	}
-	/* The emptier of the two: so no bucket overflows, and no entry ever has to move. */
-	return !place[0] || (place[1] && used[1] < used[0]) ? place[1] : place[0];
-}
-
-static void entry_store(uint64_t *entry, uint32_t tag, uint32_t version)
-{
-	__atomic_store_n(entry, (uint64_t)tag << 32 | version, __ATOMIC_RELEASE);
-}
-
-/* Make packets for the key see this version. The version before, if any, is given back. */
-int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
-		     struct frontend **frontend)
-{
-	struct frontend *f = frontend_get(p, key);
-	uint32_t old, tag;
-	uint64_t *entry;
-
-	if (f) {
-		old = f->version;
-		f->version = version;
-		entry_store(f->entry, *f->entry >> 32, version);
-		version_give(p, old);
-		*frontend = f;
-		return 0;
-	}
-	entry = entry_place(p, key, &tag);
-	if (!entry)
-		return -ENOSPC;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return -ENOMEM;
-	f->key = *key;
-	f->entry = entry;
-	f->version = version;
-	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
-	entry_store(entry, tag, version);
-	*frontend = f;
-	return 0;
-}
-
-void frontend_remove(struct publisher *p, struct frontend *f)
-{
-	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
-	HASH_DEL(p->frontends, f);
-	version_give(p, f->version);
-	free(f);
-}
-
-static struct owner *owner_get(struct publisher *p, const char *namespace, const char *name)
+struct owner *owner_get(struct publisher *p, const char *namespace, const char *name)
 {
 	char key[520];
 	struct owner *o;
@@ -155,6 +64,19 @@ static void owner_remove(struct publisher *p, struct owner *o)
 	free(o);
 }
 
+/* Room for something new: the last part of each table is kept for changes of what there is. */
+static bool lacks_room(struct publisher *p)
+{
+	static const enum table tables[] = {[SPACE_SERVICES] = TABLE_services,
+					    [SPACE_SLOTS] = TABLE_slots,
+					    [SPACE_BACKENDS] = TABLE_backends};
+	enum space_kind kind = space_lacking(p->space);
+
+	if (kind != SPACE_ENOUGH)
+		p->full = tables[kind];
+	return kind != SPACE_ENOUGH;
+}
+
 /* Publish one frontend, unless another service has it. */
 static int publish_frontend(struct publisher *p, struct owner *owner, const struct plan *plan,
 			    const struct plan_frontend *pf)
@@ -166,9 +88,9 @@ static int publish_frontend(struct publisher *p, struct owner *owner, const stru
 
 	if (f && f->owner && f->owner != owner)
 		return 0;
-	if (!f && !space_has_room(p->space))
+	if (!f && lacks_room(p))
 		return -ENOSPC;
-	rc = ident_get(p, plan, f && !f->owner ? p->tables->services[f->version].id : NO_ID, &id);
+	rc = ident_get(p, plan, f && !f->owner ? p->version[f->version]->service.id : NO_ID, &id);
 	if (rc)
 		return rc;
 	rc = version_make(p, plan, pf, id, &version);
@@ -179,23 +101,32 @@ static int publish_frontend(struct publisher *p, struct owner *owner, const stru
 		version_give(p, version);
 		return rc;
 	}
+	if (!f->owner && f->adopted)
+		f->taken_over = p->generation;
 	f->owner = owner;
 	f->stale = false;
 	f->generation = p->generation;
 	return 0;
 }
 
+static bool has_equal(const struct owner *o, const struct plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < o->count; i++)
+		if (plan_equal(o->plans[i], plan))
+			return true;
+	return false;
+}
+
 /* A plan that is as it was needs nothing, if all of its frontends are in place. */
 static bool plan_in_place(struct publisher *p, struct owner *o, const struct plan *plan)
 {
-	const struct plan *old = NULL;
+	bool old = has_equal(o, plan);
 	struct frontend_key key;
 	struct frontend *f;
 	size_t i;
 
-	for (i = 0; i < o->count && !old; i++)
-		if (plan_equal(o->plans[i], plan))
-			old = o->plans[i];
 	for (i = 0; old && i < plan->frontends; i++) {
 		key = frontend_key(plan, &plan->frontend[i]);
 		f = frontend_get(p, &key);
@@ -283,6 +214,23 @@ static void publish_waiting(struct publisher *p)
 	}
 }
 
+static bool has_stale(struct publisher *p, const struct owner *o)
+{
+	struct frontend_key key;
+	const struct frontend *f;
+	size_t i, j;
+
+	for (i = 0; i < o->count; i++) {
+		for (j = 0; j < o->plans[i]->frontends; j++) {
+			key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
+			f = frontend_get(p, &key);
+			if (f && f->owner == o && f->stale)
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool owner_waits(struct publisher *p, const struct owner *o, bool stale)
 {
 	size_t i, j;
@@ -295,16 +243,17 @@ static bool owner_waits(struct publisher *p, const struct owner *o, bool stale)
 }
 
 /* The counters' numbers of service ports that are gone are free for others. */
-static void drop_idents(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
+static void drop_idents(struct publisher *p, struct plan **gone, size_t n, struct plan **plans,
+			size_t count)
 {
 	size_t i, j;
 
-	for (i = 0; i < o->count; i++) {
+	for (i = 0; i < n; i++) {
 		for (j = 0; j < count; j++)
-			if (plan_same_port(o->plans[i], plans[j]))
+			if (plan_same_port(gone[i], plans[j]))
 				break;
 		if (j == count)
-			ident_drop(p, o->plans[i]);
+			ident_drop(p, gone[i]);
 	}
 }
 
@@ -329,14 +278,14 @@ static int hold_addresses(struct publisher *p, struct plan **plans, size_t count
 	return rc;
 }
 
-static void release_addresses(struct publisher *p, struct owner *o)
+static void release_addresses(struct publisher *p, struct plan **plans, size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < o->count; i++) {
-		if (o->plans[i]->address_held)
-			address_release(p, o->plans[i]->family, &o->plans[i]->frontend[0].addr);
-		o->plans[i]->address_held = false;
+	for (i = 0; i < count; i++) {
+		if (plans[i]->address_held)
+			address_release(p, plans[i]->family, &plans[i]->frontend[0].addr);
+		plans[i]->address_held = false;
 	}
 }
 
@@ -364,35 +313,132 @@ static int take_plans(struct owner *o, struct plan **plans, size_t count)
 	return 0;
 }
 
-int publish_service(struct publisher *p, const char *namespace, const char *name,
-		    struct plan **plans, size_t count)
+static int publish_plans(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
 {
-	struct owner *o = owner_add(p, namespace, name);
-	int rc = o ? 0 : -ENOMEM;
-	bool stale;
 	size_t i;
+	int rc = 0;
 
 	p->generation++;
 	for (i = 0; i < count && !rc; i++)
 		rc = publish_plan(p, o, plans[i]);
-	if (o) {
-		stale = rc;
-		if (stale)
-			keep_named(p, o, plans, count);
-		rc = hold_addresses(p, plans, count, stale) ?: rc;
-		release_addresses(p, o);
-		remove_old(p, o);
-		departed_note(p, o, plans, count);
-		drop_idents(p, o, plans, count);
-		rc = take_plans(o, plans, count) ?: rc;
-		owner_wait(p, o, owner_waits(p, o, stale));
-	}
+	return rc;
+}
+
+/* The change is in the tables: what there was before goes, and these are the owner's plans. */
+static int settle(struct publisher *p, struct owner *o, struct plan **plans, size_t count,
+		  bool stale)
+{
+	int rc;
+
+	release_addresses(p, o->plans, o->count);
+	remove_old(p, o);
+	departed_note(p, o, plans, count);
+	drop_idents(p, o->plans, o->count, plans, count);
+	rc = take_plans(o, plans, count);
+	owner_wait(p, o, owner_waits(p, o, stale));
+	return rc;
+}
+
+/* Of what plans[] could not be used for, and an owner that has none. */
+static void finish(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
+{
+	size_t i;
+
 	for (i = 0; i < count; i++)
 		plan_free(&plans[i]);
 	if (o && !o->count)
 		owner_remove(p, o);
 	if (p->waiting)
 		publish_waiting(p);
+}
+
+int publish_service(struct publisher *p, const char *namespace, const char *name,
+		    struct plan **plans, size_t count)
+{
+	struct owner *o = owner_add(p, namespace, name);
+	int rc = o ? publish_plans(p, o, plans, count) : -ENOMEM;
+	bool stale = rc;
+
+	if (o) {
+		if (stale)
+			keep_named(p, o, plans, count);
+		rc = hold_addresses(p, plans, count, stale) ?: rc;
+		rc = settle(p, o, plans, count, stale) ?: rc;
+	}
+	finish(p, o, plans, count);
+	return rc;
+}
+
+/* The plan and frontend that the owner had of the key. */
+static const struct plan_frontend *find_old(const struct owner *o, const struct frontend_key *key,
+					    const struct plan **plan)
+{
+	struct frontend_key old;
+	size_t i, j;
+
+	for (i = 0; i < o->count; i++) {
+		for (j = 0; j < o->plans[i]->frontends; j++) {
+			old = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
+			if (memcmp(&old, key, sizeof(old)) != 0)
+				continue;
+			*plan = o->plans[i];
+			return &o->plans[i]->frontend[j];
+		}
+	}
+	return NULL;
+}
+
+static void put_back_one(struct publisher *p, struct owner *o, const struct frontend_key *key)
+{
+	struct frontend *f = frontend_get(p, key);
+	const struct plan_frontend *pf;
+	const struct plan *plan;
+
+	if (!f || f->owner != o || f->generation != p->generation)
+		return;
+	pf = find_old(o, key, &plan);
+	if (pf)
+		f->stale = publish_frontend(p, o, plan, pf) != 0;
+	else if (f->taken_over == p->generation)
+		f->owner = NULL;
+	else
+		frontend_remove(p, f);
+}
+
+/*
+ * Undo a change that came to an end half-way. In reverse, since each step then finds the room that
+ * it had when it was done.
+ */
+static void put_back(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
+{
+	struct frontend_key key;
+	size_t i, j;
+
+	for (i = count; i-- > 0;) {
+		if (has_equal(o, plans[i]))
+			continue;
+		for (j = plans[i]->frontends; j-- > 0;) {
+			key = frontend_key(plans[i], &plans[i]->frontend[j]);
+			put_back_one(p, o, &key);
+		}
+	}
+	release_addresses(p, plans, count);
+	drop_idents(p, plans, count, o->plans, o->count);
+	owner_wait(p, o, o->waiting || owner_waits(p, o, has_stale(p, o)));
+}
+
+int publish_service_whole(struct publisher *p, const char *namespace, const char *name,
+			  struct plan **plans, size_t count)
+{
+	struct owner *o = owner_add(p, namespace, name);
+	int rc = o ? publish_plans(p, o, plans, count) : -ENOMEM;
+
+	rc = rc ?: hold_addresses(p, plans, count, false);
+	if (o && rc)
+		put_back(p, o, plans, count);
+	else if (o)
+		rc = settle(p, o, plans, count, false);
+	finish(p, o, plans, count);
 	return rc;
 }
 
@@ -406,156 +452,6 @@ void publish_sweep(struct publisher *p)
 	}
 	address_sweep(p);
 	ident_sweep(p);
-}
-
-bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf)
-{
-	struct frontend_key key = frontend_key(plan, pf);
-	struct frontend *f = frontend_get(p, &key);
-
-	return f && f->owner && f->owner == owner_get(p, plan->namespace, plan->name);
-}
-
-const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
-{
-	const struct np_service *s = &p->tables->services[version];
-	struct frontend_key key, other;
-	struct frontend *f;
-	size_t i, j;
-
-	memset(&key, 0, sizeof(key));
-	key.addr = s->addr;
-	key.port = s->port;
-	key.protocol = s->protocol;
-	key.family = s->family;
-	f = frontend_get(p, &key);
-	for (i = 0; f && f->owner && i < f->owner->count; i++) {
-		for (j = 0; j < f->owner->plans[i]->frontends; j++) {
-			other = frontend_key(f->owner->plans[i], &f->owner->plans[i]->frontend[j]);
-			if (address_equal(&key.addr, &other.addr) && key.port == other.port &&
-			    key.protocol == other.protocol && key.family == other.family)
-				return f->owner->plans[i];
-		}
-	}
-	return NULL;
-}
-
-const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
-				      const union np_addr *addr)
-{
-	struct owner *o, *next;
-	size_t i;
-
-	HASH_ITER (hh, p->owners, o, next) {
-		for (i = 0; i < o->count; i++)
-			if (o->plans[i]->family == family &&
-			    address_equal(&o->plans[i]->frontend[0].addr, addr))
-				return o->plans[i];
-	}
-	return NULL;
-}
-
-struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan)
-{
-	struct frontend_key key;
-	struct frontend *f;
-	size_t i;
-
-	for (i = 0; i < plan->frontends; i++) {
-		key = frontend_key(plan, &plan->frontend[i]);
-		f = frontend_get(p, &key);
-		if (f && publish_has(p, plan, &plan->frontend[i]))
-			return p->tables->service_stats[p->tables->services[f->version].id];
-	}
-	return (struct np_service_stats){};
-}
-
-static int by_key(struct owner *a, struct owner *b)
-{
-	int order = strcmp(a->plans[0]->namespace, b->plans[0]->namespace);
-
-	return order ?: strcmp(a->plans[0]->name, b->plans[0]->name);
-}
-
-int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg)
-{
-	struct owner *o, *next;
-	size_t i;
-	int rc;
-
-	HASH_SORT(p->owners, by_key);
-	HASH_ITER (hh, p->owners, o, next) {
-		for (i = 0; i < o->count; i++) {
-			rc = visit(o->plans[i], arg);
-			if (rc)
-				return rc;
-		}
-	}
-	return 0;
-}
-
-static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
-{
-	struct frontend_key key;
-	struct frontend *f;
-	size_t i, j;
-
-	for (i = 0; i < o->count; i++) {
-		for (j = 0; j < o->plans[i]->frontends; j++) {
-			key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
-			f = frontend_get(p, &key);
-			if (f && f->owner && f->owner != o)
-				json_array_append_new(
-					list,
-					json_sprintf("Service \"%s\": %s port %u belongs to "
-						     "Service \"%s\" already",
-						     o->key,
-						     plan_kind_name(o->plans[i]->frontend[j].kind),
-						     ntohs(key.port), f->owner->key));
-		}
-	}
-}
-
-void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
-			  json_t *list)
-{
-	struct owner *o = owner_get(p, namespace, name);
-
-	if (o && o->waiting)
-		conflicts_of(p, o, list);
-}
-
-json_t *publish_conflicts(struct publisher *p)
-{
-	json_t *list = json_array();
-	struct owner *o, *next;
-
-	if (!list)
-		return NULL;
-	HASH_SORT(p->owners, by_key);
-	HASH_ITER (hh, p->owners, o, next) {
-		if (o->waiting)
-			conflicts_of(p, o, list);
-	}
-	return list;
-}
-
-uint32_t publish_used(struct publisher *p, enum table table)
-{
-	struct space_sizes used = space_used(p->space);
-
-	switch (table) {
-	case TABLE_frontends:
-		return HASH_COUNT(p->frontends);
-	case TABLE_services:
-		return used.services;
-	case TABLE_slots:
-		return used.slots;
-	case TABLE_backends:
-		return used.backends;
-	default:
-		return 0;
-	}
 }
 
 void publisher_free(struct publisher **publisher)
@@ -579,11 +475,13 @@ void publisher_free(struct publisher **publisher)
 	HASH_ITER (hh, p->owners, o, next_owner) {
 		owner_remove(p, o);
 	}
+	for (uint32_t i = 0; p->version && i < p->tables->size[TABLE_services]; i++)
+		free(p->version[i]);
 	ident_free(p);
 	ranges_forget(p);
 	free(p->by_number);
-	free(p->departed.touched);
-	free(p->departed.gone);
+	free(p->version);
+	free(p->entry_taken);
 	space_free(&p->space);
 	free(p);
 }

@@ -42,6 +42,21 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 		    struct plan **plans, size_t count);
 
 /*
+ * The same, all or nothing: on failure the service has the plans and frontends it had before.
+ * publish_full() tells which table it was.
+ */
+int publish_service_whole(struct publisher *p, const char *namespace, const char *name,
+			  struct plan **plans, size_t count);
+
+/* The table that had no room last: its name, how many entries it has, and the option for more. */
+struct publish_full {
+	const char *table;
+	uint32_t size;
+	const char *option;
+};
+struct publish_full publish_full(const struct publisher *p);
+
+/*
  * The addresses of this host: NodePorts are served there, or not (flags: NP_SERVICE_..._ADDRESS).
  * Told one by one, as they come or all anew; those not told between begin and end are gone.
  */
@@ -126,6 +141,10 @@ json_t *publish_conflicts(struct publisher *p);
 /* The same of one service, added to the list. */
 void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
 			  json_t *list);
+
+/* Entries in use of the map source_ranges, and of service_stats: service ports that are counted. */
+size_t publish_range_count(const struct publisher *p);
+uint32_t publish_id_count(const struct publisher *p);
 
 /* How many entries of the table are in use. */
 uint32_t publish_used(struct publisher *p, enum table table);

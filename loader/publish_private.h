@@ -31,10 +31,13 @@ struct frontend {
 	uint64_t *entry;      /* in the table */
 	uint32_t version;     /* number of its struct np_service */
 	struct owner *owner;  /* NULL: adopted, or an address entry */
+	uint64_t value;	      /* what the entry holds */
 	bool stale;	      /* a table was full: is as it was before the last change */
 	bool address;	      /* an address entry */
 	uint32_t host_flags;  /* of it: NP_ADDRESS_HOST, as the kernel told */
 	uint32_t cluster_ips; /* of it: plans that have it as their clusterIP */
+	bool adopted;	      /* read from the table */
+	uint64_t taken_over;  /* of the change that made an adopted one its owner's */
 	bool told;	      /* the kernel has named it since publish_addresses_begin() */
 	uint64_t generation;  /* of the change that last named it */
 	UT_hash_handle hh;
@@ -49,8 +52,20 @@ struct backend_key {
 struct backend {
 	struct backend_key key;
 	uint32_t number;
-	uint32_t references; /* slots that name it */
+	uint32_t references;	 /* slots that name it */
+	struct np_backend entry; /* as the table should have it */
 	UT_hash_handle hh;
+};
+
+/*
+ * What was written of a version, to be given back by and to be compared with: the tables may have
+ * been written by others.
+ */
+struct version {
+	struct np_service service;
+	struct frontend *frontend; /* whose entry names it; NULL: not yet */
+	size_t count;
+	uint32_t number[]; /* of the backends of its runs, one run after the other */
 };
 
 /* A service port and the number of its counters. */
@@ -80,8 +95,11 @@ struct publisher {
 	struct frontend *frontends;
 	struct backend *backends;
 	struct backend **by_number; /* of the backend table */
+	struct version **version;   /* of the service table */
+	uint64_t *entry_taken;	    /* a bit for each place of the index */
 	struct owner *owners;
 	uint32_t waiting; /* owners that wait */
+	enum table full;  /* the table that had no room last; TABLES: the map source_ranges */
 	uint64_t generation;
 	struct departed departed;
 	struct ident *idents;
@@ -97,6 +115,8 @@ enum { ID_ADOPTED = 1, ID_OWNED };
 /* The flags of an address entry that are the kernel's to tell. */
 #define NP_ADDRESS_HOST (NP_SERVICE_NODE_ADDRESS | NP_SERVICE_HOST_ADDRESS)
 
+/* NULL: it has no plans. */
+struct owner *owner_get(struct publisher *p, const char *namespace, const char *name);
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
 int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
@@ -121,6 +141,22 @@ void departed_note(struct publisher *p, const struct owner *o, struct plan *cons
 bool address_has_node_ports(struct publisher *p, uint8_t family, const union np_addr *addr);
 bool plan_same_port(const struct plan *a, const struct plan *b);
 
+/* A place of the index is in use, or no longer. */
+bool entry_is_taken(const struct publisher *p, const uint64_t *entry);
+void entry_take(struct publisher *p, const uint64_t *entry, bool take);
+/* Is this where programs look for the key? *tag: what its entry has in the upper half. */
+bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
+		    uint32_t *tag);
+
+/* A free number, and a record with room for the numbers of count backends. */
+int version_take(struct publisher *p, size_t count, uint32_t *version);
+/* Into the table, as the record has it. */
+void version_write(struct publisher *p, uint32_t version);
+/* The backends of a class, in the record. */
+const uint32_t *version_run(const struct version *v, int class);
+/* The same content under another number and in other slots. */
+int version_copy(struct publisher *p, uint32_t from, uint32_t *version);
+void backend_write(struct publisher *p, const struct backend *b);
 /* A new version with its slots and backends. */
 int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
 		 uint32_t id, uint32_t *version);
@@ -136,6 +172,8 @@ bool run_is_first(const struct np_service *s, int class);
  * -ENOSPC: the trie is full.
  */
 int ranges_set(struct publisher *p, uint32_t version, const struct cidr *range, size_t count);
+int ranges_copy(struct publisher *p, uint32_t from, uint32_t to);
+size_t ranges_count(const struct publisher *p);
 void ranges_give(struct publisher *p, uint32_t version);
 int ranges_adopt(struct publisher *p);	 /* after the frontends */
 void ranges_forget(struct publisher *p); /* frees; the trie stays */

@@ -78,41 +78,77 @@ static struct ranges *ranges_add(struct publisher *p, uint32_t version, size_t c
 
 static int range_store(struct publisher *p, const struct np_range_key *key)
 {
-	uint32_t yes = 1;
+	/* What a look-up finds tells thereby which key it found: see ranges_check(). */
+	uint32_t value = key->prefixlen;
 
-	if (!bpf_map_update_elem(range_fd(p), key, &yes, BPF_ANY))
+	if (!bpf_map_update_elem(range_fd(p), key, &value, BPF_ANY))
 		return 0;
 	ranges_purge(p);
-	return bpf_map_update_elem(range_fd(p), key, &yes, BPF_ANY) ? -errno : 0;
+	if (!bpf_map_update_elem(range_fd(p), key, &value, BPF_ANY))
+		return 0;
+	p->full = TABLES;
+	return -errno;
+}
+
+/* The version's number is another's that was before: what that one admitted goes. */
+static struct ranges *ranges_begin(struct publisher *p, uint32_t version, size_t count)
+{
+	struct ranges *r = ranges_get(p, version);
+
+	if (r)
+		ranges_drop(p, r);
+	return count ? ranges_add(p, version, count) : NULL;
+}
+
+static int ranges_store(struct publisher *p, struct ranges *r, const struct np_range_key *key)
+{
+	int rc;
+
+	r->key[r->count] = *key;
+	r->key[r->count].version = r->version;
+	rc = range_store(p, &r->key[r->count]);
+	if (rc)
+		ranges_drop(p, r);
+	else
+		r->count++;
+	return rc;
 }
 
 int ranges_set(struct publisher *p, uint32_t version, const struct cidr *range, size_t count)
 {
-	struct ranges *r = ranges_get(p, version);
+	struct ranges *r = ranges_begin(p, version, count);
+	struct np_range_key key;
 	size_t i;
-	int rc;
+	int rc = count && !r ? -ENOMEM : 0;
 
-	if (r)
-		ranges_drop(p, r);
-	if (!count)
-		return 0;
-	r = ranges_add(p, version, count);
-	if (!r)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		r->key[i] = (struct np_range_key){
-			.prefixlen = NP_RANGE_BITS + range[i].bits,
-			.version = version,
-		};
-		memcpy(&r->key[i].addr, range[i].prefix.value, sizeof(r->key[i].addr));
-		rc = range_store(p, &r->key[i]);
-		if (rc) {
-			ranges_drop(p, r);
-			return rc;
-		}
-		r->count++;
+	for (i = 0; i < count && !rc; i++) {
+		key = (struct np_range_key){.prefixlen = NP_RANGE_BITS + range[i].bits};
+		memcpy(&key.addr, range[i].prefix.value, sizeof(key.addr));
+		rc = ranges_store(p, r, &key);
 	}
-	return 0;
+	return rc;
+}
+
+int ranges_copy(struct publisher *p, uint32_t from, uint32_t to)
+{
+	const struct ranges *old = ranges_get(p, from);
+	size_t i, count = old ? old->count : 0;
+	struct ranges *r = ranges_begin(p, to, count);
+	int rc = count && !r ? -ENOMEM : 0;
+
+	for (i = 0; i < count && !rc; i++)
+		rc = ranges_store(p, r, &old->key[i]);
+	return rc;
+}
+
+size_t ranges_count(const struct publisher *p)
+{
+	const struct ranges *r;
+	size_t count = 0;
+
+	for (r = p->ranges; r; r = r->hh.next)
+		count += r->count;
+	return count;
 }
 
 void ranges_give(struct publisher *p, uint32_t version)

@@ -225,11 +225,18 @@ static bool has_room(uint32_t used, uint32_t size)
 	return used + size / RESERVE + 2 < size;
 }
 
-bool space_has_room(const struct space *s)
+enum space_kind space_lacking(const struct space *s)
 {
 	const struct space_sizes used = space_used(s);
 
-	return has_room(used.services, s->services.size) &&
-	       has_room(used.backends, s->backends.size) &&
-	       has_room(used.slots, slots_size(s->slots));
+	if (!has_room(used.services, s->services.size))
+		return SPACE_SERVICES;
+	if (!has_room(used.backends, s->backends.size))
+		return SPACE_BACKENDS;
+	return has_room(used.slots, slots_size(s->slots)) ? SPACE_ENOUGH : SPACE_SLOTS;
+}
+
+bool space_has_room(const struct space *s)
+{
+	return space_lacking(s) == SPACE_ENOUGH;
 }

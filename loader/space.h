@@ -42,6 +42,10 @@ void space_give_slots(struct space *s, uint32_t first, uint32_t count);
  */
 bool space_has_room(const struct space *s);
 
+/* Which of them has none. */
+enum space_kind { SPACE_ENOUGH, SPACE_SERVICES, SPACE_SLOTS, SPACE_BACKENDS };
+enum space_kind space_lacking(const struct space *s);
+
 /* In use, limbo not counted. */
 struct space_sizes space_used(const struct space *s);
 

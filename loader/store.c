@@ -11,65 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An element that could not be added is left with hh.tbl NULL, and the table as it was. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-#include <utlist.h>
-
+#include "store_private.h"
 #include "util.h"
-
-/* A service name, as a Service has it or a slice is tied to it. Gone when nothing refers to it. */
-struct group {
-	char *namespace;
-	char *name;
-	struct kube_object *service; /* borrowed from its entry; NULL: only slices so far */
-	struct entry *slices;	     /* doubly linked by prev, next */
-	size_t count;
-	bool touched;
-	struct group *next_touched;
-	UT_hash_handle hh;
-	char key[]; /* "namespace/name" */
-};
-
-struct entry {
-	struct kube_object *object; /* NULL only inside a commit: room made for it */
-	struct group *group;	    /* a Service's, a tied slice's; NULL for others */
-	struct entry *prev, *next;  /* in group->slices, or a commit's removed */
-	unsigned delivery;	    /* in which it was put last */
-	UT_hash_handle hh;
-	char key[];
-};
-
-struct store {
-	struct entry *entries;
-	struct group *groups;
-	size_t count[KUBE_KINDS];
-	unsigned delivery; /* the number of the one under way */
-};
-
-/* What is to happen to one key. */
-struct staged {
-	struct kube_object *object; /* NULL: remove */
-	struct entry *entry;	    /* filled by the commit; NULL: not there */
-	struct group *group;	    /* of the new object; filled by the commit */
-	bool changed;
-	UT_hash_handle hh;
-	char key[];
-};
-
-struct store_change {
-	struct store *store;
-	bool replace;
-	struct staged *staged; /* by key, in the order of the first mention */
-};
-
-/* The state of a commit that is under way. */
-struct commit {
-	struct store *store;
-	struct store_result result;
-	struct entry *removed; /* doubly linked */
-	struct group *touched; /* linked by next_touched, newest first */
-};
 
 static struct entry *find_entry(const struct store *store, const char *key)
 {
@@ -189,6 +132,7 @@ void store_change_free(struct store_change **change)
 	HASH_ITER (hh, (*change)->staged, staged, next) {
 		HASH_DEL((*change)->staged, staged);
 		kube_free(&staged->object);
+		kube_free(&staged->before);
 		free(staged);
 	}
 	free(*change);
@@ -342,7 +286,7 @@ static void touch(struct commit *commit, struct group *group)
 }
 
 /* Take entry out of what refers to it. Its group may be left empty until the commit ends. */
-static void unlink_entry(struct entry *entry)
+void store_unlink(struct entry *entry)
 {
 	struct group *group = entry->group;
 
@@ -357,7 +301,7 @@ static void unlink_entry(struct entry *entry)
 	entry->group = NULL;
 }
 
-static void link_entry(struct entry *entry, struct group *group)
+void store_link(struct entry *entry, struct group *group)
 {
 	entry->group = group;
 	if (!group)
@@ -385,22 +329,25 @@ static void apply_put(struct commit *commit, struct staged *staged)
 	}
 	/* Taken over even if unchanged: it is shown as it was given last. */
 	if (entry->object) {
-		unlink_entry(entry);
-		kube_free(&entry->object);
+		staged->group_before = entry->group;
+		store_unlink(entry);
+		staged->before = TAKE_PTR(entry->object);
 	} else {
 		commit->store->count[staged->object->kind]++;
 	}
+	staged->kind = staged->object->kind;
 	entry->object = TAKE_PTR(staged->object);
 	entry->delivery = commit->store->delivery;
-	link_entry(entry, staged->group);
+	store_link(entry, staged->group);
 }
 
 /* Out of the store, but kept until it has been told of. Cannot fail. */
 static void apply_remove(struct commit *commit, struct entry *entry)
 {
 	touch(commit, entry->group);
-	unlink_entry(entry);
-	HASH_DEL(commit->store->entries, entry);
+	entry->group_before = entry->group;
+	store_unlink(entry);
+	entry->gone = true;
 	DL_APPEND(commit->removed, entry);
 	commit->store->count[entry->object->kind]--;
 	commit->result.removed++;
@@ -431,28 +378,36 @@ static void apply(struct commit *commit, struct store_change *change)
 static void tell_object(const struct store_visitor *visitor, const struct entry *entry,
 			const char *event)
 {
-	if (visitor->object)
+	if (visitor->object && entry->object)
 		visitor->object(entry->key, event, visitor->arg);
+}
+
+static void tell_node(const struct store_visitor *visitor, const struct entry *entry)
+{
 	if (visitor->node && entry->object->kind == KUBE_NODE)
 		visitor->node(entry->object->node.name, visitor->arg);
 	if (visitor->service_cidr && entry->object->kind == KUBE_SERVICE_CIDR)
 		visitor->service_cidr(visitor->arg);
 }
 
-static void tell(const struct commit *commit, const struct store_change *change,
+/* What services are planned for first; and what was done to an object once it is done. */
+static void tell(struct commit *commit, struct store_change *change,
 		 const struct store_visitor *visitor)
 {
 	const struct staged *staged;
 	const struct entry *entry;
 
 	DL_FOREACH(commit->removed, entry)
+	tell_node(visitor, entry);
+	for (staged = change->staged; staged; staged = staged->hh.next)
+		if (staged->changed)
+			tell_node(visitor, staged->entry);
+	store_try(commit, change, visitor);
+	DL_FOREACH(commit->removed, entry)
 	tell_object(visitor, entry, "removed");
 	for (staged = change->staged; staged; staged = staged->hh.next)
 		if (staged->changed)
 			tell_object(visitor, staged->entry, "applied");
-	for (const struct group *group = commit->touched; group; group = group->next_touched)
-		if (visitor->service)
-			visitor->service(group->namespace, group->name, visitor->arg);
 }
 
 static void clean_up(struct commit *commit)
@@ -463,13 +418,12 @@ static void clean_up(struct commit *commit)
 	DL_FOREACH_SAFE(commit->removed, entry, next_entry)
 	{
 		DL_DELETE(commit->removed, entry);
-		kube_free(&entry->object);
-		free(entry);
+		drop_entry(commit->store, entry);
 	}
 	while (commit->touched) {
 		group = commit->touched;
 		commit->touched = TAKE_PTR(group->next_touched);
-		group->touched = false;
+		group->touched = group->tried = group->refused = false;
 		drop_group_if_unused(commit->store, group);
 	}
 }
@@ -514,14 +468,15 @@ const struct kube_node *store_node(const struct store *store, const char *name)
 	if (n < 0 || (size_t)n >= sizeof(key))
 		return NULL;
 	entry = find_entry(store, key);
-	return entry ? &entry->object->node : NULL;
+	return entry && !entry->gone ? &entry->object->node : NULL;
 }
 
 const struct kube_slice *store_slice(const struct store *store, const char *key)
 {
 	const struct entry *entry = find_entry(store, key);
 
-	return entry && entry->object->kind == KUBE_SLICE ? &entry->object->slice : NULL;
+	return entry && !entry->gone && entry->object->kind == KUBE_SLICE ? &entry->object->slice
+									  : NULL;
 }
 
 int store_slices(const struct store *store, const char *namespace, const char *service,
@@ -562,7 +517,8 @@ int store_each(const struct store *store, int (*visit)(const struct kube_object 
 	if (!sorted)
 		return -ENOMEM;
 	for (entry = store->entries; entry; entry = entry->hh.next)
-		sorted[n++] = entry;
+		if (!entry->gone)
+			sorted[n++] = entry;
 	qsort(sorted, n, sizeof(*sorted), compare_entries);
 	for (size_t i = 0; i < n && !err; i++)
 		err = visit(sorted[i]->object, arg);

@@ -32,16 +32,21 @@ struct store_result {
 	size_t unchanged; /* the same JSON as before, but for its version in metadata */
 	size_t removed;
 	size_t missing; /* to be removed, but not there */
+	size_t refused; /* services; their objects are in none of the other counts */
 };
 
 /*
- * Take the change over. For each service touched (by itself or by a slice), once, visit() is
- * called after the whole change is in the store, with "namespace" and "name"; node and
- * service_cidr once for each of those that changed. Members of the visitor may be NULL, and visitor
- * too. Frees *change in any case. Returns 0 or -ENOMEM (nothing changed then).
+ * Take the change over. When it is in the store, node and service_cidr are called for each of those
+ * that changed, then service for each one touched (by itself or by a slice), then object for all.
+ * If service returns non-zero, it is called again after others have been published; if it still
+ * does, the objects of that service are put back as they were before the change, and refused is
+ * told. A slice that goes from one service to another ties the two: neither has it half.
+ * Members of the visitor may be NULL, and visitor too. Frees *change in any case. Returns 0 or
+ * -ENOMEM (nothing changed then).
  */
 struct store_visitor {
-	void (*service)(const char *namespace, const char *name, void *arg);
+	int (*service)(const char *namespace, const char *name, void *arg);
+	void (*refused)(const char *namespace, const char *name, void *arg);
 	void (*node)(const char *name, void *arg);
 	void (*service_cidr)(void *arg); /* for each ServiceCIDR that changed */
 	void (*object)(const char *key, const char *event, void *arg); /* "applied", "removed" */

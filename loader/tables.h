@@ -144,8 +144,32 @@ static inline uint32_t tables_slots(const struct tables *t)
 	return 2 * t->size[TABLE_slots];
 }
 
+/* How many there are of what a table holds: of an index its places, of slots each one. */
+static inline uint32_t tables_entries(const struct tables *t, enum table table)
+{
+	switch (table) {
+	case TABLE_frontends:
+		return t->size[table] * NP_BUCKET;
+	case TABLE_slots:
+		return tables_slots(t);
+	default:
+		return t->size[table];
+	}
+}
+
+/* The size of a kernel map; 0: it is not there. */
+uint32_t tables_map_entries(const struct tables *t, enum tables_map map);
+
 const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);
+
+/*
+ * The pins by number, tables first. Is it there? 0: yes; 1: it was not, and is pinned again if
+ * repair is set; -EEXIST: something else has its name; -errno.
+ */
+#define TABLES_PINS (TABLES + TABLES_MAPS)
+const char *tables_pin_name(unsigned pin);
+int tables_pin_check(const struct tables *t, const char *bpffs, unsigned pin, bool repair);
 
 /* The kernel's tick: rate, and time now as programs see it, since it was last asked for it. */
 uint32_t tables_hertz(void);

@@ -20,31 +20,45 @@ struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16
 	return key;
 }
 
-/* Ask for the source address; an unknown one stays zero and new connections are refused. */
-static void backend_source(struct publisher *p, struct np_backend *entry)
-{
-	struct publish_addresses source = {};
-	unsigned i;
-
-	if (p->source(p->source_arg, entry->family, &entry->addr, &source))
-		return;
-	/* Word by word: programs may be reading; an address changes when the node's does. */
-	for (i = 0; i < 4; i++)
-		__atomic_store_n(&entry->snat.word[i], source.addr.word[i], __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->source, source.more, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->sources, source.count, __ATOMIC_RELEASE);
-}
-
-static void backend_fill(struct publisher *p, const struct backend *b)
+void backend_write(struct publisher *p, const struct backend *b)
 {
 	struct np_backend *entry = &p->tables->backends[b->number];
+	unsigned i;
 
-	memset(entry, 0, sizeof(*entry));
+	/* Word by word: programs may be reading; an address changes when the node's does. */
+	for (i = 0; i < 4; i++) {
+		__atomic_store_n(&entry->addr.word[i], b->entry.addr.word[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&entry->snat.word[i], b->entry.snat.word[i], __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&entry->port, b->entry.port, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->family, b->entry.family, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->zone, b->entry.zone, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->source, b->entry.source, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->sources, b->entry.sources, __ATOMIC_RELEASE);
+	__atomic_store_n(&entry->flags, b->entry.flags, __ATOMIC_RELEASE);
+}
+
+/* Ask for the source address; an unknown one stays zero and new connections are refused. */
+static void backend_source(struct publisher *p, struct backend *b)
+{
+	struct publish_addresses source = {};
+
+	if (p->source(p->source_arg, b->key.family, &b->key.addr, &source))
+		return;
+	b->entry.snat = source.addr;
+	b->entry.source = source.more;
+	b->entry.sources = source.count;
+}
+
+static void backend_fill(struct publisher *p, struct backend *b)
+{
+	memset(&p->tables->backends[b->number], 0, sizeof(struct np_backend));
 	memset(&p->tables->snat_ports[b->number], 0, sizeof(struct np_ports));
-	entry->addr = b->key.addr;
-	entry->port = b->key.port;
-	entry->family = b->key.family;
-	backend_source(p, entry);
+	b->entry.addr = b->key.addr;
+	b->entry.port = b->key.port;
+	b->entry.family = b->key.family;
+	backend_source(p, b);
+	backend_write(p, b);
 }
 
 static int backend_get(struct publisher *p, const struct backend_key *key, struct backend **backend)
@@ -62,6 +76,7 @@ static int backend_get(struct publisher *p, const struct backend_key *key, struc
 		return -ENOMEM;
 	rc = space_take_backend(p->space, &b->number);
 	if (rc) {
+		p->full = TABLE_backends;
 		free(b);
 		return rc;
 	}
@@ -88,25 +103,21 @@ void backend_drop(struct publisher *p, struct backend *b, uint32_t references)
 }
 
 /* Local and zone may change while the address stays: bytes that stand for themselves. */
-static void backend_mark(struct publisher *p, const struct backend *b,
-			 const struct plan_backend *pb)
+static void backend_mark(struct publisher *p, struct backend *b, const struct plan_backend *pb)
 {
-	struct np_backend *entry = &p->tables->backends[b->number];
-
-	__atomic_store_n(&entry->zone, pb->zone, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->flags, NP_BACKEND_USED | (pb->local ? NP_BACKEND_LOCAL : 0),
-			 __ATOMIC_RELEASE);
+	b->entry.zone = pb->zone;
+	b->entry.flags = NP_BACKEND_USED | (pb->local ? NP_BACKEND_LOCAL : 0);
+	backend_write(p, b);
 }
 
-static void run_drop(struct publisher *p, uint32_t first, uint32_t filled, uint32_t count)
+static void run_drop(struct publisher *p, uint32_t first, const uint32_t *number, uint32_t filled,
+		     uint32_t count)
 {
-	uint32_t i, number;
+	uint32_t i;
 
-	for (i = 0; i < filled; i++) {
-		number = *tables_slot(p->tables, first + i);
-		if (number < p->tables->size[TABLE_backends] && p->by_number[number])
-			backend_drop(p, p->by_number[number], 1);
-	}
+	for (i = 0; i < filled; i++)
+		if (number[i] < p->tables->size[TABLE_backends] && p->by_number[number[i]])
+			backend_drop(p, p->by_number[number[i]], 1);
 	space_give_slots(p->space, first, count);
 }
 
@@ -117,47 +128,40 @@ static int by_number(const void *a, const void *b)
 	return *left < *right ? -1 : *left > *right;
 }
 
-static void run_store(struct publisher *p, uint32_t first, uint32_t *numbers, uint32_t count)
+static int run_take(struct publisher *p, uint32_t count, uint32_t *first)
 {
-	uint32_t i;
+	int rc = space_take_slots(p->space, count, first);
 
-	qsort(numbers, count, sizeof(*numbers), by_number);
-	for (i = 0; i < count; i++)
-		*tables_slot(p->tables, first + i) = numbers[i];
+	if (rc == -ENOSPC)
+		p->full = TABLE_slots;
+	return rc;
 }
 
-/* Write a run of slots for the backends of a policy. */
+/* Write a run of slots for the backends of a policy; their numbers go into number too. */
 static int run_make(struct publisher *p, const struct plan *plan, const struct plan_policy *policy,
-		    uint32_t *first)
+		    uint32_t *number, uint32_t *first)
 {
-	_cleanup_free_ uint32_t *numbers = NULL;
 	struct backend_key key;
 	struct backend *b;
 	uint32_t i;
-	int rc = space_take_slots(p->space, policy->count, first);
+	int rc = run_take(p, policy->count, first);
 
 	if (rc)
 		return rc;
-	numbers = malloc(policy->count * sizeof(*numbers));
-	if (!numbers) {
-		space_give_slots(p->space, *first, policy->count);
-		return -ENOMEM;
-	}
 	for (i = 0; i < policy->count; i++) {
 		const struct plan_backend *pb = &plan->backend[policy->backend[i]];
 
 		key = backend_key(plan->family, &pb->addr, pb->port);
 		rc = backend_get(p, &key, &b);
 		if (rc) {
-			run_store(p, *first, numbers, i);
-			run_drop(p, *first, i, policy->count);
+			run_drop(p, *first, number, i, policy->count);
 			return rc;
 		}
 		b->references++;
 		backend_mark(p, b, pb);
-		numbers[i] = b->number;
+		number[i] = b->number;
 	}
-	run_store(p, *first, numbers, policy->count);
+	qsort(number, policy->count, sizeof(*number), by_number);
 	return 0;
 }
 
@@ -184,10 +188,27 @@ bool run_is_first(const struct np_service *s, int class)
 	return s->policy[class].count;
 }
 
-static int fill_policies(struct publisher *p, const struct plan *plan,
-			 const struct plan_frontend *f, struct np_service *s)
+const uint32_t *version_run(const struct version *v, int class)
 {
+	const uint32_t *number = v->number;
+	int i;
+
+	for (i = 0; i < NP_CLASSES; i++) {
+		if (!run_is_first(&v->service, i))
+			continue;
+		if (v->service.policy[i].slot == v->service.policy[class].slot)
+			return number;
+		number += v->service.policy[i].count;
+	}
+	return v->number;
+}
+
+static int fill_policies(struct publisher *p, const struct plan *plan,
+			 const struct plan_frontend *f, struct version *v)
+{
+	struct np_service *s = &v->service;
 	const struct np_policy *shared;
+	size_t filled = 0;
 	uint32_t first;
 	int i, rc;
 
@@ -198,11 +219,12 @@ static int fill_policies(struct publisher *p, const struct plan *plan,
 			continue;
 		shared = run_shared(s, f, i);
 		first = shared ? shared->slot : 0;
-		rc = shared ? 0 : run_make(p, plan, &f->policy[i], &first);
+		rc = shared ? 0 : run_make(p, plan, &f->policy[i], &v->number[filled], &first);
 		if (rc)
 			return rc;
 		s->policy[i].slot = first;
 		s->policy[i].count = f->policy[i].count;
+		filled += shared ? 0 : f->policy[i].count;
 	}
 	return 0;
 }
@@ -213,16 +235,51 @@ static bool policies_differ(const struct plan_policy *a, const struct plan_polic
 	       a->backend != b->backend;
 }
 
+int version_take(struct publisher *p, size_t count, uint32_t *version)
+{
+	struct version *v = calloc(1, sizeof(*v) + count * sizeof(v->number[0]));
+	int rc = v ? space_take_service(p->space, version) : -ENOMEM;
+
+	if (rc) {
+		if (rc == -ENOSPC)
+			p->full = TABLE_services;
+		free(v);
+		return rc;
+	}
+	v->count = count;
+	p->version[*version] = v;
+	return 0;
+}
+
+void version_write(struct publisher *p, uint32_t version)
+{
+	const struct version *v = p->version[version];
+	const uint32_t *number;
+	uint32_t i;
+	int class;
+
+	for (class = 0; class < NP_CLASSES; class ++) {
+		number = version_run(v, class);
+		for (i = 0; run_is_first(&v->service, class) && i < v->service.policy[class].count;
+		     i++)
+			*tables_slot(p->tables, v->service.policy[class].slot + i) = number[i];
+	}
+	p->tables->services[version] = v->service;
+}
+
 int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
 		 uint32_t id, uint32_t *version)
 {
 	struct np_service *s;
-	int rc = space_take_service(p->space, version);
+	size_t count = 0;
+	int i, rc;
 
+	for (i = 0; i < NP_CLASSES; i++)
+		count += f->policy[i].count;
+	rc = version_take(p, count, version);
 	if (rc)
 		return rc;
-	s = &p->tables->services[*version];
-	memset(s, 0, sizeof(*s));
+	s = &p->version[*version]->service;
 	s->addr = f->addr;
 	s->port = f->port;
 	s->protocol = plan->protocol;
@@ -234,22 +291,83 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 	if (f->ranged)
 		s->flags |= NP_SERVICE_RANGES;
 	rc = ranges_set(p, *version, plan->range, f->ranged ? plan->ranges : 0);
-	rc = rc ?: fill_policies(p, plan, f, s);
+	rc = rc ?: fill_policies(p, plan, f, p->version[*version]);
 	if (rc)
 		version_give(p, *version);
+	else
+		version_write(p, *version);
+	return rc;
+}
+
+/* The place that a run of the old version has in the new one: of its own, or an earlier class's. */
+static int copy_run(struct publisher *p, const struct version *old, struct version *v, int class,
+		    size_t *filled)
+{
+	const struct np_policy *policy = &old->service.policy[class];
+	const uint32_t *number = version_run(old, class);
+	uint32_t first = 0, i;
+	int rc;
+
+	if (!run_is_first(&old->service, class)) {
+		for (i = 0;
+		     old->service.policy[i].slot != policy->slot || !old->service.policy[i].count;
+		     i++)
+			;
+		v->service.policy[class].slot = v->service.policy[i].slot;
+		v->service.policy[class].count = policy->count;
+		return 0;
+	}
+	rc = run_take(p, policy->count, &first);
+	if (rc)
+		return rc;
+	for (i = 0; i < policy->count; i++) {
+		v->number[(*filled)++] = number[i];
+		if (number[i] < p->tables->size[TABLE_backends] && p->by_number[number[i]])
+			p->by_number[number[i]]->references++;
+	}
+	v->service.policy[class].slot = first;
+	v->service.policy[class].count = policy->count;
+	return 0;
+}
+
+int version_copy(struct publisher *p, uint32_t from, uint32_t *version)
+{
+	const struct version *old = p->version[from];
+	struct version *v;
+	size_t filled = 0;
+	int i, rc = version_take(p, old->count, version);
+
+	if (rc)
+		return rc;
+	v = p->version[*version];
+	v->service = old->service;
+	for (i = 0; i < NP_CLASSES; i++)
+		v->service.policy[i].count = 0;
+	rc = ranges_copy(p, from, *version);
+	for (i = 0; i < NP_CLASSES && !rc; i++)
+		if (old->service.policy[i].count)
+			rc = copy_run(p, old, v, i, &filled);
+	if (rc)
+		version_give(p, *version);
+	else
+		version_write(p, *version);
 	return rc;
 }
 
 void version_give(struct publisher *p, uint32_t version)
 {
-	const struct np_service *s = &p->tables->services[version];
+	struct version *v = p->version[version];
+	const struct np_service *s = &v->service;
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
 		if (run_is_first(s, i))
-			run_drop(p, s->policy[i].slot, s->policy[i].count, s->policy[i].count);
+			run_drop(p, s->policy[i].slot, version_run(v, i), s->policy[i].count,
+				 s->policy[i].count);
 	ranges_give(p, version);
 	space_give_service(p->space, version);
+	p->version[version] = NULL;
+	free(v);
 }
 
 void publish_sources(struct publisher *p)
@@ -257,7 +375,8 @@ void publish_sources(struct publisher *p)
 	struct backend *b, *next;
 
 	HASH_ITER (hh, p->backends, b, next) {
-		backend_source(p, &p->tables->backends[b->number]);
+		backend_source(p, b);
+		backend_write(p, b);
 	}
 }
 

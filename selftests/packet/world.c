@@ -40,7 +40,7 @@ static int source(void *arg, uint8_t family, const union np_addr *dst,
 	return 0;
 }
 
-static void publish_one(const char *namespace, const char *name, void *arg)
+static int publish_one(const char *namespace, const char *name, void *arg)
 {
 	const union np_addr address4 = name_address("node", NP_IPV4);
 	const union np_addr address6 = name_address("node", NP_IPV6);
@@ -60,6 +60,7 @@ static void publish_one(const char *namespace, const char *name, void *arg)
 	if (service)
 		assert_int_equal(plan_make(&node, service, slices, nslices, &plans, &count), 0);
 	assert_int_equal(publish_service(publisher, namespace, name, plans, count), 0);
+	return 0;
 }
 
 static struct kube_object *parse(const char *text)

@@ -33,11 +33,12 @@ static void append(char *text, size_t size, const char *format, const char *a, c
 	snprintf(text + length, size - length, format, a, b);
 }
 
-static void note_service(const char *namespace, const char *name, void *arg)
+static int note_service(const char *namespace, const char *name, void *arg)
 {
 	struct fixture *f = arg;
 
 	append(f->services, sizeof(f->services), "%s/%s ", namespace, name);
+	return 0;
 }
 
 static void note_node(const char *name, void *arg)
@@ -421,7 +422,7 @@ struct watch {
 	int seen;
 };
 
-static void see_whole_change(const char *namespace, const char *name, void *arg)
+static int see_whole_change(const char *namespace, const char *name, void *arg)
 {
 	struct watch *watch = arg;
 	struct kube_slice **slices = NULL;
@@ -432,6 +433,7 @@ static void see_whole_change(const char *namespace, const char *name, void *arg)
 	assert_int_equal(count, 1);
 	free(slices);
 	watch->seen++;
+	return 0;
 }
 
 static void visits_see_the_whole_change(void **state)

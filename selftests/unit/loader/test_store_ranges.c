@@ -57,10 +57,11 @@ static void note_ranges(void *arg)
 	f->seen = store_count(f->store, KUBE_SERVICE_CIDR);
 }
 
-static void fail_on_service(const char *namespace, const char *name, void *arg)
+static int fail_on_service(const char *namespace, const char *name, void *arg)
 {
 	(void)arg;
 	fail_msg("%s/%s was told to have changed", namespace, name);
+	return 0;
 }
 
 static void fail_on_node(const char *name, void *arg)

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Entries of the index `frontends`: where one goes, and the one store by which packets see another
+ * version of it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "publish_private.h"
+
+struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f)
+{
+	struct frontend_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.addr = f->addr;
+	key.port = f->port;
+	key.protocol = plan->protocol;
+	key.family = plan->family;
+	return key;
+}
+
+struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key)
+{
+	struct frontend *f;
+
+	HASH_FIND(hh, p->frontends, key, sizeof(*key), f);
+	return f;
+}
+
+bool entry_is_taken(const struct publisher *p, const uint64_t *entry)
+{
+	size_t n = entry - (const uint64_t *)p->tables->frontends;
+
+	return p->entry_taken[n / 64] >> (n % 64) & 1;
+}
+
+void entry_take(struct publisher *p, const uint64_t *entry, bool take)
+{
+	size_t n = entry - (const uint64_t *)p->tables->frontends;
+
+	if (take)
+		p->entry_taken[n / 64] |= 1ULL << (n % 64);
+	else
+		p->entry_taken[n / 64] &= ~(1ULL << (n % 64));
+}
+
+bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
+		    uint32_t *tag)
+{
+	const struct tables *t = p->tables;
+	struct np_hash h =
+		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
+	uint32_t mask = t->size[TABLE_frontends] - 1;
+	uint32_t at = (entry - (const uint64_t *)t->frontends) / NP_BUCKET;
+
+	*tag = h.tag;
+	return at == (h.bucket & mask) || at == (np_hash_other_bucket(h.bucket, h.tag) & mask);
+}
+
+/* The index entry of a key: where it is, or where it can go. NULL: both buckets are full. */
+static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key, uint32_t *tag)
+{
+	struct tables *t = p->tables;
+	struct np_hash h =
+		np_hash_frontend(t->hash_key, NP_IPV6, &key->addr, key->port, key->protocol);
+	uint32_t mask = t->size[TABLE_frontends] - 1;
+	uint64_t *place[2] = {};
+	uint32_t used[2] = {};
+	int side, i;
+
+	*tag = h.tag;
+	for (side = 0; side < 2; side++) {
+		uint32_t n = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
+		uint64_t *entry = (uint64_t *)t->frontends[n & mask].entry;
+
+		for (i = 0; i < NP_BUCKET; i++) {
+			if (entry[i] || entry_is_taken(p, &entry[i]))
+				used[side]++;
+			else if (!place[side])
+				place[side] = &entry[i];
+		}
+	}
+	/* The emptier of the two: so no bucket overflows, and no entry ever has to move. */
+	return !place[0] || (place[1] && used[1] < used[0]) ? place[1] : place[0];
+}
+
+static void entry_store(struct publisher *p, struct frontend *f, uint32_t tag, uint32_t version)
+{
+	f->version = version;
+	f->value = (uint64_t)tag << 32 | version;
+	p->version[version]->frontend = f;
+	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+}
+
+/* Make packets for the key see this version. The version before, if any, is given back. */
+int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
+		     struct frontend **frontend)
+{
+	struct frontend *f = frontend_get(p, key);
+	uint32_t old, tag;
+	uint64_t *entry;
+
+	if (f) {
+		old = f->version;
+		entry_store(p, f, f->value >> 32, version);
+		version_give(p, old);
+		*frontend = f;
+		return 0;
+	}
+	entry = entry_place(p, key, &tag);
+	if (!entry) {
+		p->full = TABLE_frontends;
+		return -ENOSPC;
+	}
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->key = *key;
+	f->entry = entry;
+	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
+	entry_take(p, entry, true);
+	entry_store(p, f, tag, version);
+	*frontend = f;
+	return 0;
+}
+
+void frontend_remove(struct publisher *p, struct frontend *f)
+{
+	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
+	entry_take(p, f->entry, false);
+	HASH_DEL(p->frontends, f);
+	version_give(p, f->version);
+	free(f);
+}

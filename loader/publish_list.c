@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What is published, for those who show it: plans, who has which frontend, fill. Changes nothing.
+ */
+#include <string.h>
+
+#include "publish_private.h"
+
+bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf)
+{
+	struct frontend_key key = frontend_key(plan, pf);
+	struct frontend *f = frontend_get(p, &key);
+
+	return f && f->owner && f->owner == owner_get(p, plan->namespace, plan->name);
+}
+
+const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
+{
+	const struct version *v =
+		version < p->tables->size[TABLE_services] ? p->version[version] : NULL;
+	struct frontend_key key, other;
+	const struct frontend *f = v ? v->frontend : NULL;
+	size_t i, j;
+
+	if (!f)
+		return NULL;
+	key = f->key;
+	for (i = 0; f && f->owner && i < f->owner->count; i++) {
+		for (j = 0; j < f->owner->plans[i]->frontends; j++) {
+			other = frontend_key(f->owner->plans[i], &f->owner->plans[i]->frontend[j]);
+			if (address_equal(&key.addr, &other.addr) && key.port == other.port &&
+			    key.protocol == other.protocol && key.family == other.family)
+				return f->owner->plans[i];
+		}
+	}
+	return NULL;
+}
+
+const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
+				      const union np_addr *addr)
+{
+	struct owner *o, *next;
+	size_t i;
+
+	HASH_ITER (hh, p->owners, o, next) {
+		for (i = 0; i < o->count; i++)
+			if (o->plans[i]->family == family &&
+			    address_equal(&o->plans[i]->frontend[0].addr, addr))
+				return o->plans[i];
+	}
+	return NULL;
+}
+
+struct np_service_stats publish_stats(struct publisher *p, const struct plan *plan)
+{
+	struct frontend_key key;
+	struct frontend *f;
+	size_t i;
+
+	for (i = 0; i < plan->frontends; i++) {
+		key = frontend_key(plan, &plan->frontend[i]);
+		f = frontend_get(p, &key);
+		if (f && publish_has(p, plan, &plan->frontend[i]))
+			return p->tables->service_stats[p->version[f->version]->service.id];
+	}
+	return (struct np_service_stats){};
+}
+
+static int by_key(struct owner *a, struct owner *b)
+{
+	int order = strcmp(a->plans[0]->namespace, b->plans[0]->namespace);
+
+	return order ?: strcmp(a->plans[0]->name, b->plans[0]->name);
+}
+
+int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg)
+{
+	struct owner *o, *next;
+	size_t i;
+	int rc;
+
+	HASH_SORT(p->owners, by_key);
+	HASH_ITER (hh, p->owners, o, next) {
+		for (i = 0; i < o->count; i++) {
+			rc = visit(o->plans[i], arg);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
+{
+	struct frontend_key key;
+	struct frontend *f;
+	size_t i, j;
+
+	for (i = 0; i < o->count; i++) {
+		for (j = 0; j < o->plans[i]->frontends; j++) {
+			key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
+			f = frontend_get(p, &key);
+			if (f && f->owner && f->owner != o)
+				json_array_append_new(
+					list,
+					json_sprintf("Service \"%s\": %s port %u belongs to "
+						     "Service \"%s\" already",
+						     o->key,
+						     plan_kind_name(o->plans[i]->frontend[j].kind),
+						     ntohs(key.port), f->owner->key));
+		}
+	}
+}
+
+void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
+			  json_t *list)
+{
+	struct owner *o = owner_get(p, namespace, name);
+
+	if (o && o->waiting)
+		conflicts_of(p, o, list);
+}
+
+json_t *publish_conflicts(struct publisher *p)
+{
+	json_t *list = json_array();
+	struct owner *o, *next;
+
+	if (!list)
+		return NULL;
+	HASH_SORT(p->owners, by_key);
+	HASH_ITER (hh, p->owners, o, next) {
+		if (o->waiting)
+			conflicts_of(p, o, list);
+	}
+	return list;
+}
+
+uint32_t publish_used(struct publisher *p, enum table table)
+{
+	struct space_sizes used = space_used(p->space);
+
+	switch (table) {
+	case TABLE_frontends:
+		return HASH_COUNT(p->frontends);
+	case TABLE_services:
+		return used.services;
+	case TABLE_slots:
+		return used.slots;
+	case TABLE_backends:
+		return used.backends;
+	default:
+		return 0;
+	}
+}
+
+size_t publish_range_count(const struct publisher *p)
+{
+	return ranges_count(p);
+}
+
+uint32_t publish_id_count(const struct publisher *p)
+{
+	uint32_t i, used = 0;
+
+	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
+		used += p->id_taken[i] != 0;
+	return used;
+}
+
+struct publish_full publish_full(const struct publisher *p)
+{
+	struct publish_full full = {.option = "max-services"};
+
+	if (p->full == TABLES)
+		return (struct publish_full){
+			"source_ranges", tables_map_entries(p->tables, TABLES_MAP_source_ranges),
+			full.option};
+	if (p->full == TABLE_slots || p->full == TABLE_backends)
+		full.option = p->full == TABLE_slots ? "max-slots" : "max-backends";
+	full.table = tables_name(p->full);
+	full.size = tables_entries(p->tables, p->full);
+	return full;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What store.c and store_refuse.c share: the records. Private to them. */
+#ifndef NEARPATH_LOADER_STORE_PRIVATE_H
+#define NEARPATH_LOADER_STORE_PRIVATE_H
+
+#include <stdbool.h>
+
+/* An element that could not be added is left with hh.tbl NULL, and the table as it was. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "store.h"
+
+/* A service name, as a Service has it or a slice is tied to it. Gone when nothing refers to it. */
+struct group {
+	char *namespace;
+	char *name;
+	struct kube_object *service; /* borrowed from its entry; NULL: only slices so far */
+	struct entry *slices;	     /* doubly linked by prev, next */
+	size_t count;
+	bool touched;
+	bool tried; /* published, or to be published again if not set */
+	bool refused;
+	struct group *next_touched;
+	UT_hash_handle hh;
+	char key[]; /* "namespace/name" */
+};
+
+struct entry {
+	struct kube_object *object; /* NULL only inside a commit: room made for it */
+	struct group *group;	    /* a Service's, a tied slice's; NULL for others */
+	struct group *group_before; /* inside a commit: of an entry that is removed by it */
+	bool gone;		    /* inside a commit: removed, but kept until all is told */
+	struct entry *prev, *next;  /* in group->slices, or a commit's removed */
+	unsigned delivery;	    /* in which it was put last */
+	UT_hash_handle hh;
+	char key[];
+};
+
+struct store {
+	struct entry *entries;
+	struct group *groups;
+	size_t count[KUBE_KINDS];
+	unsigned delivery; /* the number of the one under way */
+};
+
+/* What is to happen to one key. */
+struct staged {
+	struct kube_object *object; /* NULL: remove */
+	struct entry *entry;	    /* filled by the commit; NULL: not there */
+	struct group *group;	    /* of the new object; filled by the commit */
+	struct kube_object *before; /* what the entry had */
+	struct group *group_before;
+	enum kube_kind kind; /* of the new object */
+	bool changed;
+	UT_hash_handle hh;
+	char key[];
+};
+
+struct store_change {
+	struct store *store;
+	bool replace;
+	struct staged *staged; /* by key, in the order of the first mention */
+};
+
+/* The state of a commit that is under way. */
+struct commit {
+	struct store *store;
+	struct store_result result;
+	struct entry *removed; /* doubly linked */
+	struct group *touched; /* linked by next_touched, newest first */
+};
+
+/* Taking an entry out of what refers to it, and putting it in. Neither can fail. */
+void store_unlink(struct entry *entry);
+void store_link(struct entry *entry, struct group *group);
+
+/*
+ * Have every service touched published. Those that do not fit are tried again after all others,
+ * since these may make room; then what the change did to them is undone.
+ */
+void store_try(struct commit *commit, struct store_change *change,
+	       const struct store_visitor *visitor);
+
+#endif
