@@ -57,6 +57,30 @@ static uint32_t address_flags(const struct frontend *f)
 	return f->host_flags | (f->cluster_ips ? NP_SERVICE_CLUSTER_IP : 0);
 }
 
+/* Kept to be tried again, or forgotten. */
+static void note_lost(struct publisher *p, const struct frontend_key *key, uint32_t flags,
+		      bool lost)
+{
+	struct lost_address *l;
+
+	HASH_FIND(hh, p->lost, key, sizeof(*key), l);
+	if (!lost && l) {
+		HASH_DEL(p->lost, l);
+		free(l);
+	}
+	if (!lost)
+		return;
+	if (!l) {
+		l = calloc(1, sizeof(*l));
+		if (!l)
+			return;
+		l->key = *key;
+		HASH_ADD(hh, p->lost, key, sizeof(l->key), l);
+	}
+	l->flags = flags;
+	l->told = true;
+}
+
 int publish_address(struct publisher *p, uint8_t family, const union np_addr *addr, uint32_t flags)
 {
 	struct frontend_key key = address_key(family, addr);
@@ -71,6 +95,7 @@ int publish_address(struct publisher *p, uint8_t family, const union np_addr *ad
 		f->told = true;
 		f->host_flags = flags;
 	}
+	note_lost(p, &key, flags, rc);
 	return rc;
 }
 
@@ -94,7 +119,12 @@ bool publish_is_host(struct publisher *p, uint8_t family, const union np_addr *a
 
 void publish_addresses_begin(struct publisher *p)
 {
+	struct lost_address *lost, *next_lost;
 	struct frontend *f, *next;
+
+	HASH_ITER (hh, p->lost, lost, next_lost) {
+		lost->told = false;
+	}
 
 	HASH_ITER (hh, p->frontends, f, next) {
 		f->told = false;
@@ -103,7 +133,13 @@ void publish_addresses_begin(struct publisher *p)
 
 void publish_addresses_end(struct publisher *p)
 {
+	struct lost_address *lost, *next_lost;
 	struct frontend *f, *next;
+
+	HASH_ITER (hh, p->lost, lost, next_lost) {
+		if (!lost->told)
+			note_lost(p, &lost->key, 0, false);
+	}
 
 	HASH_ITER (hh, p->frontends, f, next) {
 		if (!f->address || f->told || !f->host_flags)

@@ -107,6 +107,17 @@ int attach_prog_info(uint32_t id, char name[BPF_OBJ_NAME_LEN], uint32_t *type)
 	return 0;
 }
 
+int attach_prog_id(int fd, uint32_t *id)
+{
+	struct bpf_prog_info info = {};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	*id = info.id;
+	return 0;
+}
+
 bool attach_prog_is(uint32_t id, const char *name)
 {
 	char found[BPF_OBJ_NAME_LEN];

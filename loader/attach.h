@@ -8,6 +8,7 @@
 #define NEARPATH_LOADER_ATTACH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum attach_tc { ATTACH_TC_NONE, ATTACH_TC_TCX, ATTACH_TC_CLSACT };
 enum attach_xdp { ATTACH_XDP_OFF, ATTACH_XDP_GENERIC, ATTACH_XDP_NATIVE };
@@ -37,6 +38,14 @@ int attach_tc(const char *links, int ifindex, int ingress_fd, int egress_fd, boo
  */
 int attach_xdp(const char *links, int ifindex, int xdp_fd, enum attach_xdp wanted,
 	       struct attachment *a);
+
+/*
+ * Are these programs, and no others of nearpath's, where attach_tc() or attach_xdp() has put them?
+ * 0: yes; 1: no, and found says what is there; -errno: the kernel does not tell.
+ */
+int attach_tc_check(int ifindex, int ingress_fd, int egress_fd, enum attach_tc tc, char *found,
+		    size_t size);
+int attach_xdp_check(int ifindex, int xdp_fd, enum attach_xdp xdp, char *found, size_t size);
 
 /* Take both tc programs off, if they are nearpath's. 0 also if there were none. */
 int detach_tc(const char *links, int ifindex);

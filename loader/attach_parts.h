@@ -41,6 +41,8 @@ void attach_note(struct attachment *a, const char *format, ...)
 /* What a program is called and of which type; -ENOENT if it is gone. */
 int attach_prog_info(uint32_t id, char name[BPF_OBJ_NAME_LEN], uint32_t *type);
 bool attach_prog_is(uint32_t id, const char *name);
+/* The kernel's number of a program held open. */
+int attach_prog_id(int fd, uint32_t *id);
 
 /* links/<ifindex>-<what>; -ENAMETOOLONG. */
 int attach_path(char path[ATTACH_PATH_SIZE], const char *links, int ifindex, const char *what);

@@ -161,6 +161,38 @@ int attach_sock(const char *links, const char *cgroup, const int programs[TABLES
 	return 0;
 }
 
+#define PROGRAMS_MAX 64 /* of a cgroup and hook: BPF_CGROUP_MAX_PROGS */
+
+static bool is_there(int cgroup, const struct sock_hook *hook, uint32_t id)
+{
+	uint32_t ids[PROGRAMS_MAX], count = ARRAY_SIZE(ids), flags;
+
+	if (bpf_prog_query(cgroup, hook->type, 0, &flags, ids, &count))
+		return false;
+	while (count--)
+		if (ids[count] == id)
+			return true;
+	return false;
+}
+
+int attach_sock_check(const char *cgroup, const int programs[TABLES_SOCKS], char *found,
+		      size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t cgroup_id;
+	uint32_t id = 0;
+	int rc = open_cgroup(cgroup, &cgroup_id, &fd);
+
+	for (size_t i = 0; i < ARRAY_SIZE(hooks) && !rc; i++) {
+		rc = attach_prog_id(programs[i], &id);
+		if (rc || is_there(fd, &hooks[i], id))
+			continue;
+		snprintf(found, size, "%s: program %u is not attached", hooks[i].name, id);
+		rc = 1;
+	}
+	return rc;
+}
+
 static int detach_hook(const char *links, const struct sock_hook *hook, const char *suffix)
 {
 	char path[ATTACH_PATH_SIZE];

@@ -24,6 +24,10 @@ int attach_sock_root(char **dir);
 int attach_sock(const char *links, const char *cgroup, const int programs[TABLES_SOCKS], char *why,
 		size_t size);
 
+/* Are they all attached there? 0; 1: one is not, and found names it; -errno. */
+int attach_sock_check(const char *cgroup, const int programs[TABLES_SOCKS], char *found,
+		      size_t size);
+
 /* 0 also if there were none. */
 int detach_sock(const char *links);
 

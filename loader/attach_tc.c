@@ -402,3 +402,39 @@ int detach_tc(const char *links, int ifindex)
 	clsact = clsact_remove(links, ifindex);
 	return tcx ? tcx : clsact;
 }
+
+/* In place, or what is there instead. */
+static bool is_there(int ifindex, const struct hook *hook, enum attach_tc tc, uint32_t id)
+{
+	uint32_t ids[TCX_PROGS_MAX], count = ARRAY_SIZE(ids), found = 0;
+
+	if (tc == ATTACH_TC_CLSACT)
+		return !filter_query(ifindex, hook, &found) && found == id;
+	if (bpf_prog_query(ifindex, hook->tcx, 0, NULL, ids, &count))
+		return false;
+	while (count--)
+		if (ids[count] == id)
+			return true;
+	return false;
+}
+
+int attach_tc_check(int ifindex, int ingress_fd, int egress_fd, enum attach_tc tc, char *found,
+		    size_t size)
+{
+	const int fds[ARRAY_SIZE(hooks)] = {ingress_fd, egress_fd};
+	_cleanup_quiet_ struct attach_quiet quiet;
+	int rc = 0;
+
+	attach_quiet_begin(&quiet);
+	for (size_t i = 0; i < ARRAY_SIZE(hooks) && !rc; i++) {
+		uint32_t id = 0;
+
+		rc = attach_prog_id(fds[i], &id);
+		if (rc || is_there(ifindex, &hooks[i], tc, id))
+			continue;
+		snprintf(found, size, "%s: program \"%s\" (id %u) is not attached", hooks[i].name,
+			 hooks[i].program, id);
+		rc = 1;
+	}
+	return rc;
+}

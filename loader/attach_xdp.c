@@ -309,3 +309,24 @@ int attach_xdp_remove(const char *links, int ifindex)
 	err = read_state(ifindex, &state);
 	return err ? err : take_off(ifindex, &state);
 }
+
+int attach_xdp_check(int ifindex, int xdp_fd, enum attach_xdp xdp, char *found, size_t size)
+{
+	_cleanup_quiet_ struct attach_quiet quiet;
+	struct xdp_state state = {};
+	uint32_t id = 0;
+	int err = attach_prog_id(xdp_fd, &id);
+
+	attach_quiet_begin(&quiet);
+	err = err ?: read_state(ifindex, &state);
+	if (err)
+		return err;
+	if (state.ours && state.mode == xdp && (state.dispatcher || state.id == id))
+		return 0;
+	if (state.id)
+		snprintf(found, size, "xdp: program %u, %s, is there", state.id,
+			 attach_xdp_name(state.mode));
+	else
+		snprintf(found, size, "xdp: nothing is attached");
+	return 1;
+}

@@ -122,6 +122,7 @@ int cmd_explain(const struct cmd_args *args, const struct out *out);
 int cmd_sync(const struct cmd_args *args, const struct out *out);
 int cmd_takeover(const struct cmd_args *args, const struct out *out);
 int cmd_status(const struct cmd_args *args, const struct out *out);
+int cmd_diff(const struct cmd_args *args, const struct out *out);
 int cmd_watch(const struct cmd_args *args, const struct out *out);
 int cmd_version(const struct cmd_args *args, const struct out *out);
 

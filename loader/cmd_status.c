@@ -20,6 +20,11 @@ static const struct out_column counter_columns[] = {
 	{},
 };
 
+static const struct out_column warning_columns[] = {
+	{.title = "WARNING", .text = out_value},
+	{},
+};
+
 static const struct out_column conflict_columns[] = {
 	{.title = "CONFLICT", .text = out_value},
 	{},
@@ -71,6 +76,19 @@ static char *sock_text(const json_t *sock)
 	return out_text("not translated: %s", why ? why : "-");
 }
 
+/* NULL from a daemon that does not tell. */
+static char *compared_text(const json_t *differences)
+{
+	const json_int_t count = json_integer_value(differences);
+
+	if (!differences)
+		return NULL;
+	if (!count)
+		return out_text("as wanted");
+	return out_text("DIFFER: %lld difference%s, see nearpath diff", count,
+			count == 1 ? "" : "s");
+}
+
 static void print_daemon(const struct out *out, const json_t *status)
 {
 	_cleanup_free_ char *version = out_value(json_object_get(status, "version"));
@@ -92,6 +110,7 @@ static void print_daemon(const struct out *out, const json_t *status)
 	_cleanup_free_ char *objects = members_text(json_object_get(status, "objects"));
 	_cleanup_free_ char *kernel = members_text(json_object_get(status, "kernel"));
 	_cleanup_free_ char *sock = sock_text(json_object_get(status, "sock"));
+	_cleanup_free_ char *compared = compared_text(json_object_get(status, "differences"));
 
 	out_field(out, "nearpathd", about);
 	out_field(out, "node", where);
@@ -99,6 +118,7 @@ static void print_daemon(const struct out *out, const json_t *status)
 	out_field(out, "objects", objects);
 	out_field(out, "kernel", kernel);
 	out_field(out, "processes", sock);
+	out_field(out, "tables", compared);
 }
 
 static json_t *table_rows(json_t *tables)
@@ -148,6 +168,7 @@ static int print_status(const struct out *out, json_t *status)
 	json_auto_t *counters = counter_rows(json_object_get(status, "counters"));
 	json_t *ifaces = json_object_get(status, "ifaces");
 	json_t *conflicts = json_object_get(status, "conflicts");
+	json_t *warnings = json_object_get(status, "warnings");
 	int r;
 
 	if (out->format == OUT_JSON) {
@@ -160,6 +181,8 @@ static int print_status(const struct out *out, json_t *status)
 		r = print_part(out, ifaces, cmd_iface_columns);
 	if (!r)
 		r = print_part(out, counters, counter_columns);
+	if (!r)
+		r = print_part(out, warnings, warning_columns);
 	return r ? r : print_part(out, conflicts, conflict_columns);
 }
 
@@ -168,5 +191,8 @@ int cmd_status(const struct cmd_args *args, const struct out *out)
 	json_auto_t *status = NULL;
 	int code = cmd_call(args, out, "status", NULL, &status);
 
-	return code ? code : cmd_printed(out, print_status(out, status));
+	code = code ?: cmd_printed(out, print_status(out, status));
+	if (!code && json_integer_value(json_object_get(status, "differences")))
+		return CMD_FAILED;
+	return code;
 }

@@ -136,7 +136,19 @@ const struct cmd cmd_table[] = {
 	{
 		.verb = "status",
 		.summary = "Show how the daemon and its tables are",
+		.details = "Exit code 1 says that tables or programs are not as wanted: see\n"
+			   "\"nearpath diff\".",
 		.run = cmd_status,
+	},
+	{
+		.verb = "diff",
+		.summary = "Show where the kernel's tables are not what is wanted",
+		.details =
+			"The tables and programs are read and compared as they are now. Exit code "
+			"1\n"
+			"says that something differs; the daemon's audit puts it right within its\n"
+			"next round (--audit-interval of nearpathd).",
+		.run = cmd_diff,
 	},
 	{
 		.verb = "watch",

@@ -88,8 +88,9 @@ static void ask_own_addresses(struct daemon *d)
 
 static void write_config(struct daemon *d)
 {
-	size_t left_out = node_config(&d->node, d->tables->config);
+	size_t left_out = node_config(&d->node, &d->config);
 
+	node_config_write(d->tables->config, &d->config);
 	if (left_out)
 		daemon_log(
 			"%zu service ranges are left out, as %d of a family are kept; addresses of "
@@ -457,6 +458,7 @@ static int start_parts(struct daemon *d)
 	rc = rc ?: start_events(d);
 	rc = rc ?: start_network(d);
 	rc = rc ?: start_sockets(d);
+	rc = rc ?: audit_new(d, &d->audit);
 	return rc ?: start_server(d);
 }
 
@@ -513,6 +515,7 @@ void daemon_free(struct daemon **daemon)
 	for (i = 0; i < 4; i++)
 		if (d->events[i])
 			event_free(d->events[i]);
+	audit_free(&d->audit);
 	sockets_free(&d->sockets);
 	takeover_free(&d->takeover);
 	ifaces_free(&d->ifaces);

@@ -8,6 +8,7 @@
 
 #include <time.h>
 
+#include "audit.h"
 #include "ifaces.h"
 #include "journal.h"
 #include "monitor.h"
@@ -41,6 +42,8 @@ struct daemon {
 	struct ifaces *ifaces;
 	struct sockets *sockets;
 	struct sweep *sweep;
+	struct audit *audit;
+	struct np_config config; /* as the table should have it: what node_config() writes */
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct takeover *takeover;
@@ -129,6 +132,11 @@ int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *err
 int method_explain(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_takeover(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *error);
+
+/* How many differences a comparison finds now; and what the audit has done. */
+size_t daemon_differences(struct daemon *d);
+json_t *daemon_audit_json(struct daemon *d);
+int method_diff(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 
 /* A line on stderr, for journald: "nearpathd: ...". */
 __attribute__((format(printf, 1, 2))) void daemon_log(const char *format, ...);

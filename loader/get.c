@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "daemon.h"
+#include "fill.h"
 #include "names.h"
 #include "takeover.h"
 #include "util.h"
@@ -288,34 +289,34 @@ static json_t *counters_json(const struct tables *t)
 	return hooks;
 }
 
-static json_t *tables_json(struct daemon *d)
+static json_t *tables_json(const struct fill *fill)
 {
-	static const enum table counted[] = {TABLE_frontends, TABLE_services, TABLE_slots,
-					     TABLE_backends};
-	json_t *o = json_object();
-	uint32_t size;
-	size_t i;
+	json_t *tables = json_object();
 
-	for (i = 0; i < ARRAY_SIZE(counted); i++) {
-		size = d->tables->size[counted[i]];
-		if (counted[i] == TABLE_frontends)
-			size *= NP_BUCKET;
-		if (counted[i] == TABLE_slots)
-			size = tables_slots(d->tables);
-		json_object_set_new(o, tables_name(counted[i]),
-				    json_pack("{s:I,s:I}", "used",
-					      (json_int_t)publish_used(d->publisher, counted[i]),
-					      "size", (json_int_t)size));
+	for (int i = 0; i < FILLS; i++) {
+		json_t *table = json_object();
+
+		if (fill[i].counted)
+			json_object_set_new(table, "used", json_integer((json_int_t)fill[i].used));
+		json_object_set_new(table, "size", json_integer((json_int_t)fill[i].size));
+		json_object_set_new(tables, fill[i].name, table);
 	}
-	json_object_set_new(o, "flows4",
-			    json_pack("{s:I,s:I}", "used",
-				      (json_int_t)sweep_counts(d->sweep)->total[SWEEP_IPV4], "size",
-				      (json_int_t)d->tables->size[TABLE_flows4]));
-	json_object_set_new(o, "flows6",
-			    json_pack("{s:I,s:I}", "used",
-				      (json_int_t)sweep_counts(d->sweep)->total[SWEEP_IPV6], "size",
-				      (json_int_t)d->tables->size[TABLE_flows6]));
-	return o;
+	return tables;
+}
+
+static json_t *nearly_full(const struct fill *fill)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < FILLS; i++)
+		if (fill_is_high(&fill[i]))
+			json_array_append_new(
+				list, json_sprintf("table \"%s\" is nearly full: %llu of %llu%s%s",
+						   fill[i].name, (unsigned long long)fill[i].used,
+						   (unsigned long long)fill[i].size,
+						   fill[i].option ? "; raise --" : "",
+						   fill[i].option ?: ""));
+	return list;
 }
 
 /* What the kernel turned out to have, as far as it shows on the interfaces. */
@@ -346,11 +347,13 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 	const char *zone = d->options.zone ?: node && node->zone ? node->zone : "";
 	json_t *ifaces = ifaces_json(d->ifaces);
 	json_t *kernel = kernel_json(d, ifaces);
+	struct fill fill[FILLS];
 
 	(void)params, (void)error;
+	fill_of(d, fill);
 	*result = json_pack(
 		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:b,s:b,s:{s:i,s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o,"
-		"s:o}",
+		"s:o,s:I,s:o,s:o}",
 		"schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
 		(json_int_t)(time(NULL) - d->started), "node", d->options.node_name, "zone", zone,
 		"revision", (json_int_t)d->revision, "synced", d->synced, "delivered", d->delivered,
@@ -358,9 +361,10 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 		(int)store_count(d->store, KUBE_SERVICE), "EndpointSlice",
 		(int)store_count(d->store, KUBE_SLICE), "Node",
 		(int)store_count(d->store, KUBE_NODE), "ServiceCIDR",
-		(int)store_count(d->store, KUBE_SERVICE_CIDR), "tables", tables_json(d), "kernel",
-		kernel, "counters", counters_json(d->tables), "conflicts",
-		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces",
-		ifaces);
+		(int)store_count(d->store, KUBE_SERVICE_CIDR), "tables", tables_json(fill),
+		"kernel", kernel, "counters", counters_json(d->tables), "conflicts",
+		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces", ifaces,
+		"differences", (json_int_t)daemon_differences(d), "audit", daemon_audit_json(d),
+		"warnings", nearly_full(fill));
 	return *result ? 0 : -ENOMEM;
 }

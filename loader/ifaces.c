@@ -146,23 +146,42 @@ static bool is_pod(struct ifaces *ifs, const struct iface *i)
 						      master ? master->link.name : NULL);
 }
 
-static void write_entry(struct ifaces *ifs, struct iface *i)
+struct np_iface ifaces_entry(struct ifaces *ifs, const struct iface *i)
 {
 	uint8_t flags = (is_pod(ifs, i) ? NP_IFACE_POD : 0) | (i->now.stats ? NP_IFACE_STATS : 0) |
 			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0) |
 			(i->link.master ? NP_IFACE_PORT : 0) |
 			(ifs->conntrack ? NP_IFACE_CONNTRACK : 0);
+	struct np_iface entry;
 
-	i->entry->flags = flags;
-	i->entry->l2_len = i->link.l2_len;
-	i->entry->mtu = i->link.mtu;
-	memcpy(i->entry->mac, i->link.mac, sizeof(i->entry->mac));
-	i->entry->netns = i->link.veth ? i->link.netns : 0;
-	i->entry->mss4 = mss_limit(i, 40);
-	i->entry->mss6 = mss_limit(i, 60);
-	i->entry->lb = i->now.lb;
-	__atomic_store_n(&i->entry->ifindex, i->link.ifindex, __ATOMIC_RELEASE);
+	memset(&entry, 0, sizeof(entry));
+	entry.ifindex = i->link.ifindex;
+	entry.flags = flags;
+	entry.l2_len = i->link.l2_len;
+	entry.mtu = i->link.mtu;
+	memcpy(entry.mac, i->link.mac, sizeof(entry.mac));
+	entry.netns = i->link.veth ? i->link.netns : 0;
+	entry.mss4 = mss_limit(i, 40);
+	entry.mss6 = mss_limit(i, 60);
+	entry.lb = i->now.lb;
+	return entry;
+}
+
+void ifaces_write(struct ifaces *ifs, struct iface *i)
+{
+	const struct np_iface entry = ifaces_entry(ifs, i);
+
+	i->entry->flags = entry.flags;
+	i->entry->l2_len = entry.l2_len;
+	i->entry->pad = 0;
+	i->entry->mtu = entry.mtu;
+	memcpy(i->entry->mac, entry.mac, sizeof(i->entry->mac));
+	i->entry->netns = entry.netns;
+	i->entry->mss4 = entry.mss4;
+	i->entry->mss6 = entry.mss6;
+	i->entry->lb = entry.lb;
+	__atomic_store_n(&i->entry->ifindex, entry.ifindex, __ATOMIC_RELEASE);
 }
 
 static void take_off(struct ifaces *ifs, struct iface *i)
@@ -187,7 +206,7 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 			 "the interface table is full around index %d", i->link.ifindex);
 		return;
 	}
-	write_entry(ifs, i);
+	ifaces_write(ifs, i);
 	if (i->attached.tc == ATTACH_TC_NONE) {
 		attach_tc(ifs->options.links, i->link.ifindex, ifs->tables->ingress_fd,
 			  ifs->tables->egress_fd, ifs->options.clsact, &i->attached);
@@ -198,7 +217,7 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 			   &i->attached);
 	if (note[0] && !i->attached.note[0])
 		memcpy(i->attached.note, note, sizeof(note));
-	write_entry(ifs, i);
+	ifaces_write(ifs, i);
 }
 
 void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first)
@@ -327,6 +346,11 @@ void ifaces_resync_end(struct ifaces *ifs)
 	attach_sweep(ifs->options.links);
 }
 
+size_t ifaces_known(const struct ifaces *ifs)
+{
+	return HASH_COUNT(ifs->by_index);
+}
+
 size_t ifaces_count(const struct ifaces *ifs)
 {
 	const struct iface *i;
@@ -346,7 +370,7 @@ void ifaces_conntrack(struct ifaces *ifs, bool asks)
 	ifs->conntrack = asks;
 	for (i = ifs->by_index; i; i = i->hh.next)
 		if (i->entry)
-			write_entry(ifs, i);
+			ifaces_write(ifs, i);
 }
 
 bool ifaces_state(struct ifaces *ifs, int ifindex, struct ifaces_state *state)

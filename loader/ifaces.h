@@ -49,6 +49,9 @@ void ifaces_resync_end(struct ifaces *ifs);
 /* docs/socket.md, "iface": a new JSON array. NULL without memory. */
 json_t *ifaces_json(struct ifaces *ifs);
 
+/* How many there are, whether or not they are ours. */
+size_t ifaces_known(const struct ifaces *ifs);
+
 /* How many have the programs. */
 size_t ifaces_count(const struct ifaces *ifs);
 

@@ -56,6 +56,10 @@ void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first);
 /* Of a bridge: do its ports have the programs, so that it has none? */
 bool ifaces_has_ports(const struct ifaces *ifs, const struct iface *bridge);
 
+/* What the table should have of an interface, and writing that to i->entry. */
+struct np_iface ifaces_entry(struct ifaces *ifs, const struct iface *i);
+void ifaces_write(struct ifaces *ifs, struct iface *i);
+
 /* The switches set by hand in an earlier life. */
 void ifaces_load(struct ifaces *ifs);
 

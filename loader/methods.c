@@ -390,5 +390,6 @@ const struct rpc_method daemon_methods[] = {
 	{.name = "iface", .handler = method_iface},
 	{.name = "explain", .handler = method_explain},
 	{.name = "takeover", .handler = method_takeover},
+	{.name = "diff", .handler = method_diff},
 	{.name = NULL},
 };

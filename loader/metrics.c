@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "fill.h"
 #include "names.h"
 #include "util.h"
 
@@ -235,38 +236,56 @@ static void write_services(FILE *out, struct daemon *d)
 	publish_each(d->publisher, write_refused, &w);
 }
 
-/* Of an index, the size is of its entries and not of its buckets. */
-static uint32_t entries_of(const struct tables *t, enum table table)
+static void write_tables(FILE *out, const struct fill *fill)
 {
-	switch (table) {
-	case TABLE_frontends:
-		return t->size[table] * NP_BUCKET;
-	case TABLE_slots:
-		return tables_slots(t);
-	default:
-		return t->size[table];
-	}
-}
-
-static void write_tables(FILE *out, struct daemon *d)
-{
-	static const enum table used[] = {TABLE_backends, TABLE_frontends, TABLE_services,
-					  TABLE_slots};
-	static const enum table sized[] = {TABLE_backends,  TABLE_flows4,   TABLE_flows6,
-					   TABLE_frontends, TABLE_services, TABLE_slots};
+	int i;
 
 	prometheus_family(out, "nearpath_table_entries", "gauge", "Entries of a table in use.");
-	for (size_t i = 0; i < ARRAY_SIZE(used); i++)
-		fprintf(out, "nearpath_table_entries{table=\"%s\"} %u\n", tables_name(used[i]),
-			publish_used(d->publisher, used[i]));
+	for (i = 0; i < FILLS; i++)
+		if (fill[i].counted)
+			fprintf(out, "nearpath_table_entries{table=\"%s\"} %llu\n", fill[i].name,
+				(unsigned long long)fill[i].used);
 	prometheus_family(out, "nearpath_table_entries_max", "gauge", "Entries a table has.");
-	for (size_t i = 0; i < ARRAY_SIZE(sized); i++)
-		fprintf(out, "nearpath_table_entries_max{table=\"%s\"} %u\n", tables_name(sized[i]),
-			entries_of(d->tables, sized[i]));
+	for (i = 0; i < FILLS; i++)
+		fprintf(out, "nearpath_table_entries_max{table=\"%s\"} %llu\n", fill[i].name,
+			(unsigned long long)fill[i].size);
+	prometheus_family(out, "nearpath_table_nearly_full", "gauge",
+			  "1: nine parts in ten of the table are in use.");
+	for (i = 0; i < FILLS; i++)
+		if (fill[i].counted)
+			fprintf(out, "nearpath_table_nearly_full{table=\"%s\"} %d\n", fill[i].name,
+				fill_is_high(&fill[i]));
+}
+
+static void write_audit(FILE *out, const struct audit_counts *c)
+{
+	char number[40];
+
+	write_one(out, "nearpath_audit_differences", "gauge",
+		  "Left between what is wanted and what the kernel has by the last round.",
+		  c->standing);
+	write_one(out, "nearpath_audit_differences_total", "counter",
+		  "Differences found between what is wanted and what the kernel has.",
+		  c->differences);
+	prometheus_family(out, "nearpath_audit_last_round_timestamp_seconds", "gauge",
+			  "When the last round of comparing ended.");
+	fprintf(out, "nearpath_audit_last_round_timestamp_seconds %s\n",
+		prometheus_number(c->last, number, sizeof(number)));
+	prometheus_family(out, "nearpath_audit_last_round_work_seconds", "gauge",
+			  "Processor time it took.");
+	fprintf(out, "nearpath_audit_last_round_work_seconds %s\n",
+		prometheus_number(c->work, number, sizeof(number)));
+	write_one(out, "nearpath_audit_repairs_total", "counter", "Differences put right.",
+		  c->repairs);
+	write_one(out, "nearpath_audit_rounds_total", "counter", "Rounds of comparing.", c->rounds);
 }
 
 static void write_nearpath(FILE *out, struct daemon *d)
 {
+	struct fill fill[FILLS];
+
+	fill_of(d, fill);
+	write_audit(out, audit_counts(d->audit));
 	prometheus_family(out, "nearpath_build_info", "gauge", "1, with the version.");
 	fprintf(out, "nearpath_build_info{version=\"%s\"} 1\n", NEARPATH_VERSION);
 	metrics_write_flows(out, d);
@@ -274,7 +293,7 @@ static void write_nearpath(FILE *out, struct daemon *d)
 	write_packets(out, d->tables);
 	write_services(out, d);
 	metrics_write_ports(out, d);
-	write_tables(out, d);
+	write_tables(out, fill);
 	write_one(out, "process_start_time_seconds", "gauge",
 		  "When the process began, in seconds since 1970.", (uint64_t)d->started);
 }

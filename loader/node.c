@@ -190,18 +190,22 @@ static void store_words(void *to, const void *from, size_t size)
  * A prefix that programs read meanwhile: closed by its mask while its value changes, so that no
  * address is ever in a range that nobody wrote.
  */
-static void store_prefix(struct np_prefix *to, const struct cidr *from)
+static void store_prefix(struct np_prefix *to, const struct np_prefix *wanted)
 {
 	static const uint32_t all[4] = {~0U, ~0U, ~0U, ~0U};
-	const struct np_prefix wanted = from ? from->prefix : cidr_nobody();
 
-	if (!memcmp(to, &wanted, sizeof(wanted)))
+	if (!memcmp(to, wanted, sizeof(*wanted)))
 		return;
 	store_words(to->mask, all, sizeof(all));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	store_words(to->value, wanted.value, sizeof(wanted.value));
+	store_words(to->value, wanted->value, sizeof(wanted->value));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	store_words(to->mask, wanted.mask, sizeof(wanted.mask));
+	store_words(to->mask, wanted->mask, sizeof(wanted->mask));
+}
+
+static struct np_prefix prefix_of(const struct cidr *cidr)
+{
+	return cidr ? cidr->prefix : cidr_nobody();
 }
 
 struct range_count {
@@ -214,9 +218,9 @@ struct range_count {
 static void add_range(struct range_count *count, const struct cidr *cidr)
 {
 	if (cidr->family == NP_IPV4 && count->four < NP_SERVICE_CIDRS)
-		store_prefix(&count->config->service_cidr4[count->four++], cidr);
+		count->config->service_cidr4[count->four++] = cidr->prefix;
 	else if (cidr->family == NP_IPV6 && count->six < NP_SERVICE_CIDRS)
-		store_prefix(&count->config->service_cidr6[count->six++], cidr);
+		count->config->service_cidr6[count->six++] = cidr->prefix;
 	else
 		count->left_out++;
 }
@@ -239,36 +243,54 @@ static size_t service_cidrs(const struct node *node, struct np_config *config)
 		add_range(&count, &node->options->service_cidr.cidr[i]);
 	store_each(node->store, add_object, &count);
 	for (i = count.four; i < NP_SERVICE_CIDRS; i++)
-		store_prefix(&config->service_cidr4[i], NULL);
+		config->service_cidr4[i] = cidr_nobody();
 	for (i = count.six; i < NP_SERVICE_CIDRS; i++)
-		store_prefix(&config->service_cidr6[i], NULL);
+		config->service_cidr6[i] = cidr_nobody();
 	return count.left_out;
 }
 
-static void own_address(union np_addr *to, const union np_addr *from)
+void node_config_write(struct np_config *to, const struct np_config *wanted)
 {
-	static const union np_addr unknown;
+	int i;
 
-	store_words(to, from ?: &unknown, sizeof(*to));
+	store_prefix(&to->pod_prefix4, &wanted->pod_prefix4);
+	store_prefix(&to->pod_prefix6, &wanted->pod_prefix6);
+	__atomic_store_n(&to->detector, wanted->detector, __ATOMIC_RELEASE);
+	for (i = 0; i < NP_SERVICE_CIDRS; i++) {
+		store_prefix(&to->service_cidr4[i], &wanted->service_cidr4[i]);
+		store_prefix(&to->service_cidr6[i], &wanted->service_cidr6[i]);
+	}
+	store_words(&to->node_addr4, &wanted->node_addr4, sizeof(to->node_addr4));
+	store_words(&to->node_addr6, &wanted->node_addr6, sizeof(to->node_addr6));
+	__atomic_store_n(&to->localhost_nodeports4, wanted->localhost_nodeports4, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->localhost_nodeports6, wanted->localhost_nodeports6, __ATOMIC_RELAXED);
+}
+
+static union np_addr own_address(const struct node *node, uint8_t family)
+{
+	const union np_addr *addr = node_address(node, family), unknown = {};
+
+	return addr ? *addr : unknown;
 }
 
 size_t node_config(const struct node *node, struct np_config *config)
 {
 	const struct options *o = node->options;
-	uint32_t detector = NP_DETECT_NONE;
+	struct np_config wanted = *config;
 	size_t left_out;
 
-	store_prefix(&config->pod_prefix4, pod_cidr(node, NP_IPV4));
-	store_prefix(&config->pod_prefix6, pod_cidr(node, NP_IPV6));
+	wanted.pod_prefix4 = prefix_of(pod_cidr(node, NP_IPV4));
+	wanted.pod_prefix6 = prefix_of(pod_cidr(node, NP_IPV6));
+	wanted.detector = NP_DETECT_NONE;
 	if (detects_by_iface(o))
-		detector = NP_DETECT_BY_IFACE;
+		wanted.detector = NP_DETECT_BY_IFACE;
 	else if (has_detector(node, NP_IPV4) || has_detector(node, NP_IPV6))
-		detector = NP_DETECT_BY_PREFIX;
-	__atomic_store_n(&config->detector, detector, __ATOMIC_RELEASE);
-	left_out = service_cidrs(node, config);
-	own_address(&config->node_addr4, node_address(node, NP_IPV4));
-	own_address(&config->node_addr6, node_address(node, NP_IPV6));
-	config->localhost_nodeports4 = serves_localhost(o, NP_IPV4);
-	config->localhost_nodeports6 = serves_localhost(o, NP_IPV6);
+		wanted.detector = NP_DETECT_BY_PREFIX;
+	left_out = service_cidrs(node, &wanted);
+	wanted.node_addr4 = own_address(node, NP_IPV4);
+	wanted.node_addr6 = own_address(node, NP_IPV6);
+	wanted.localhost_nodeports4 = serves_localhost(o, NP_IPV4);
+	wanted.localhost_nodeports6 = serves_localhost(o, NP_IPV6);
+	node_config_write(config, &wanted);
 	return left_out;
 }

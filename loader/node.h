@@ -47,6 +47,9 @@ int node_publish_whole(const struct node *node, struct publisher *publisher, con
  */
 size_t node_config(const struct node *node, struct np_config *config);
 
+/* What node_config() writes, from a copy that it was written to. */
+void node_config_write(struct np_config *to, const struct np_config *wanted);
+
 /* The node's own address: --bind-address, of the Node object, or of the route. NULL: unknown. */
 const union np_addr *node_address(const struct node *node, uint8_t family);
 

@@ -271,6 +271,7 @@ static void defaults(struct options *o)
 		.metrics = {.family = NP_IPV4, .port = 10249, .addr.v4 = htonl(INADDR_LOOPBACK)},
 		.sock = true,
 		.max_affinity = 65536,
+		.audit_interval = 10,
 	};
 	gethostname(host, sizeof(host) - 1);
 	option_set(o, "node-name", host, ignored, sizeof(ignored));

@@ -69,6 +69,7 @@ struct options {
 	bool sock;		 /* translate for them at connect(); default: true */
 	uint32_t max_affinity;	 /* session affinity records */
 	enum endpoint_removed on_endpoint_removed; /* default: keep */
+	uint32_t audit_interval; /* seconds of a round of comparing the tables; 0: none */
 	bool cleanup;
 	char notes[4096]; /* what was accepted but means nothing here, or is missing: a line each */
 };

@@ -118,6 +118,11 @@ static int set_max_slots(struct options *o, const char *text, char *error, size_
 	return number(text, 64, 1 << 24, &o->max_slots, error, size);
 }
 
+static int set_audit_interval(struct options *o, const char *text, char *error, size_t size)
+{
+	return number(text, 0, 3600, &o->audit_interval, error, size);
+}
+
 static int set_ifaces(struct options *o, const char *text, char *error, size_t size)
 {
 	(void)error, (void)size;
@@ -526,6 +531,8 @@ const struct option_info options_table[] = {
 	{"iptables-localhost-nodeports", OPTION_BOOL, set_localhost_nodeports, NULL},
 	{"healthz-port", "PORT", set_healthz_port, NULL},
 	{"metrics-port", "PORT", set_metrics_port, NULL},
+	{"audit-interval", "SECONDS", set_audit_interval,
+	 "compare tables and programs with what is wanted, and repair; 0 is off (default: 10)"},
 	{"cleanup", OPTION_BOOL, set_cleanup,
 	 "remove all that nearpath made here, and only that; then exit"},
 	{NULL, NULL, NULL, NULL},

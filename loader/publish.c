@@ -369,25 +369,6 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 	return rc;
 }
 
-/* The plan and frontend that the owner had of the key. */
-static const struct plan_frontend *find_old(const struct owner *o, const struct frontend_key *key,
-					    const struct plan **plan)
-{
-	struct frontend_key old;
-	size_t i, j;
-
-	for (i = 0; i < o->count; i++) {
-		for (j = 0; j < o->plans[i]->frontends; j++) {
-			old = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
-			if (memcmp(&old, key, sizeof(old)) != 0)
-				continue;
-			*plan = o->plans[i];
-			return &o->plans[i]->frontend[j];
-		}
-	}
-	return NULL;
-}
-
 static void put_back_one(struct publisher *p, struct owner *o, const struct frontend_key *key)
 {
 	struct frontend *f = frontend_get(p, key);
@@ -396,7 +377,7 @@ static void put_back_one(struct publisher *p, struct owner *o, const struct fron
 
 	if (!f || f->owner != o || f->generation != p->generation)
 		return;
-	pf = find_old(o, key, &plan);
+	pf = owner_frontend(o, key, &plan);
 	if (pf)
 		f->stale = publish_frontend(p, o, plan, pf) != 0;
 	else if (f->taken_over == p->generation)
@@ -460,6 +441,7 @@ void publisher_free(struct publisher **publisher)
 	struct frontend *f, *next_frontend;
 	struct backend *b, *next_backend;
 	struct owner *o, *next_owner;
+	struct lost_address *lost, *next_lost;
 
 	*publisher = NULL;
 	if (!p)
@@ -474,6 +456,10 @@ void publisher_free(struct publisher **publisher)
 	}
 	HASH_ITER (hh, p->owners, o, next_owner) {
 		owner_remove(p, o);
+	}
+	HASH_ITER (hh, p->lost, lost, next_lost) {
+		HASH_DEL(p->lost, lost);
+		free(lost);
 	}
 	for (uint32_t i = 0; p->version && i < p->tables->size[TABLE_services]; i++)
 		free(p->version[i]);

@@ -13,25 +13,33 @@ bool publish_has(struct publisher *p, const struct plan *plan, const struct plan
 	return f && f->owner && f->owner == owner_get(p, plan->namespace, plan->name);
 }
 
+const struct plan_frontend *owner_frontend(const struct owner *o, const struct frontend_key *key,
+					   const struct plan **plan)
+{
+	struct frontend_key other;
+	size_t i, j;
+
+	for (i = 0; i < o->count; i++) {
+		for (j = 0; j < o->plans[i]->frontends; j++) {
+			other = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
+			if (memcmp(&other, key, sizeof(other)) != 0)
+				continue;
+			*plan = o->plans[i];
+			return &o->plans[i]->frontend[j];
+		}
+	}
+	return NULL;
+}
+
 const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
 {
 	const struct version *v =
 		version < p->tables->size[TABLE_services] ? p->version[version] : NULL;
-	struct frontend_key key, other;
 	const struct frontend *f = v ? v->frontend : NULL;
-	size_t i, j;
+	const struct plan *plan = NULL;
 
-	if (!f)
-		return NULL;
-	key = f->key;
-	for (i = 0; f && f->owner && i < f->owner->count; i++) {
-		for (j = 0; j < f->owner->plans[i]->frontends; j++) {
-			other = frontend_key(f->owner->plans[i], &f->owner->plans[i]->frontend[j]);
-			if (address_equal(&key.addr, &other.addr) && key.port == other.port &&
-			    key.protocol == other.protocol && key.family == other.family)
-				return f->owner->plans[i];
-		}
-	}
+	if (f && f->owner && owner_frontend(f->owner, &f->key, &plan))
+		return plan;
 	return NULL;
 }
 

@@ -87,6 +87,14 @@ struct departed {
 	size_t gones;
 };
 
+/* An address of this host for which there was no room. */
+struct lost_address {
+	struct frontend_key key;
+	uint32_t flags;
+	bool told; /* as in struct frontend */
+	UT_hash_handle hh;
+};
+
 struct publisher {
 	struct tables *tables;
 	struct space *space;
@@ -98,6 +106,7 @@ struct publisher {
 	struct version **version;   /* of the service table */
 	uint64_t *entry_taken;	    /* a bit for each place of the index */
 	struct owner *owners;
+	struct lost_address *lost;
 	uint32_t waiting; /* owners that wait */
 	enum table full;  /* the table that had no room last; TABLES: the map source_ranges */
 	uint64_t generation;
@@ -117,6 +126,9 @@ enum { ID_ADOPTED = 1, ID_OWNED };
 
 /* NULL: it has no plans. */
 struct owner *owner_get(struct publisher *p, const char *namespace, const char *name);
+/* The frontend of this key among the owner's plans, and its plan; NULL: there is none. */
+const struct plan_frontend *owner_frontend(const struct owner *o, const struct frontend_key *key,
+					   const struct plan **plan);
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
 int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
@@ -174,6 +186,10 @@ bool run_is_first(const struct np_service *s, int class);
 int ranges_set(struct publisher *p, uint32_t version, const struct cidr *range, size_t count);
 int ranges_copy(struct publisher *p, uint32_t from, uint32_t to);
 size_t ranges_count(const struct publisher *p);
+/* How many of them the map has not; *repaired: 1, or -errno. */
+size_t ranges_missing(struct publisher *p, uint32_t version, bool repair, int *repaired);
+/* How many the map has that no version has. */
+size_t ranges_extra(struct publisher *p, bool repair);
 void ranges_give(struct publisher *p, uint32_t version);
 int ranges_adopt(struct publisher *p);	 /* after the frontends */
 void ranges_forget(struct publisher *p); /* frees; the trie stays */

@@ -141,6 +141,62 @@ int ranges_copy(struct publisher *p, uint32_t from, uint32_t to)
 	return rc;
 }
 
+/* The longest match of the key is the key itself only if it is there. */
+static bool range_is_there(const struct publisher *p, const struct np_range_key *key)
+{
+	uint32_t value = 0;
+
+	return !bpf_map_lookup_elem(range_fd(p), key, &value) && value == key->prefixlen;
+}
+
+size_t ranges_missing(struct publisher *p, uint32_t version, bool repair, int *repaired)
+{
+	const struct ranges *r = ranges_get(p, version);
+	size_t i, missing = 0;
+	int rc = 0;
+
+	for (i = 0; r && i < r->count; i++) {
+		if (range_is_there(p, &r->key[i]))
+			continue;
+		missing++;
+		if (repair)
+			rc = range_store(p, &r->key[i]) ?: rc;
+	}
+	if (repair && missing)
+		*repaired = rc ?: 1;
+	return missing;
+}
+
+static bool range_is_wanted(struct publisher *p, const struct np_range_key *key)
+{
+	const struct ranges *r = ranges_get(p, key->version);
+	size_t i;
+
+	for (i = 0; r && i < r->count; i++)
+		if (!memcmp(&r->key[i], key, sizeof(*key)))
+			return true;
+	return false;
+}
+
+size_t ranges_extra(struct publisher *p, bool repair)
+{
+	const size_t most = 2 * ranges_count(p) + 64; /* a walk that is disturbed begins again */
+	struct np_range_key key, *previous = NULL;
+	size_t i, extra = 0;
+
+	for (i = 0; i < most && !bpf_map_get_next_key(range_fd(p), previous, &key); i++) {
+		previous = &key;
+		if (range_is_wanted(p, &key))
+			continue;
+		extra++;
+		if (!repair)
+			continue;
+		bpf_map_delete_elem(range_fd(p), &key);
+		previous = NULL;
+	}
+	return extra;
+}
+
 size_t ranges_count(const struct publisher *p)
 {
 	const struct ranges *r;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "attach_sock.h"
+#include "compare.h"
 #include "util.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -15,7 +16,10 @@
 #endif
 
 struct sockets {
-	int list_fd; /* borrowed from the tables */
+	const struct tables *tables;
+	char *links;
+	uint64_t cookie; /* 0: not known */
+	int list_fd;	 /* borrowed from the tables */
 	int peers_fd;
 	char *cgroup; /* NULL: none was found */
 	char why[200];
@@ -69,6 +73,7 @@ static void start(struct sockets *s, const struct options *o, struct tables *t, 
 			 strerror(err ? -err : -t->sock_error));
 		return;
 	}
+	s->cookie = cookie;
 	__atomic_store_n(&t->config->netns_cookie, cookie, __ATOMIC_RELEASE);
 	choose_cgroup(s, o);
 	if (s->cgroup)
@@ -80,8 +85,13 @@ int sockets_new(const struct options *options, struct tables *t, const char *lin
 {
 	struct sockets *s = calloc(1, sizeof(*s));
 
-	if (!s)
+	if (s)
+		s->links = strdup(links);
+	if (!s || !s->links) {
+		free(s);
 		return -ENOMEM;
+	}
+	s->tables = t;
 	s->list_fd = t->list_fd;
 	s->peers_fd = t->map_fd[TABLES_MAP_sock_peers];
 	start(s, options, t, links);
@@ -97,12 +107,37 @@ void sockets_free(struct sockets **sockets)
 	if (!s)
 		return;
 	free(s->cgroup);
+	free(s->links);
 	free(s);
 }
 
 const char *sockets_why(const struct sockets *s)
 {
 	return s->why;
+}
+
+uint64_t sockets_cookie(const struct sockets *s)
+{
+	return s->cookie;
+}
+
+void compare_sockets(struct sockets *s, const struct compare *c)
+{
+	const int *programs = s->tables->sock_fd;
+	struct difference d = {};
+	int rc;
+
+	if (s->why[0] || !s->cgroup ||
+	    attach_sock_check(s->cgroup, programs, d.found, sizeof(d.found)) <= 0)
+		return;
+	difference_set(d.what, "programs for the node's own processes");
+	difference_set(d.wanted, "attached at \"%s\"", s->cgroup);
+	if (c->repair) {
+		rc = attach_sock(s->links, s->cgroup, programs, s->why, sizeof(s->why));
+		d.repaired = rc ?: 1;
+		s->why[0] = '\0'; /* to be tried again */
+	}
+	compare_tell(c, &d);
 }
 
 json_t *sockets_json(const struct sockets *s)

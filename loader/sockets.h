@@ -27,6 +27,9 @@ void sockets_free(struct sockets **sockets);
 /* Why the programs are not attached; "" if they are. */
 const char *sockets_why(const struct sockets *s);
 
+/* The network namespace whose sockets are ours, as the config has it; 0: not known. */
+uint64_t sockets_cookie(const struct sockets *s);
+
 /* {"cgroup","attached","why"} of the method status. */
 json_t *sockets_json(const struct sockets *s);
 

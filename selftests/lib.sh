@@ -306,7 +306,7 @@ start_daemon() {
 }
 
 daemon_answers() {
-	timeout 5 "$NEARPATH_BUILD/nearpath" --socket "$(daemon_dir "$1")/socket" status
+	timeout 5 "$NEARPATH_BUILD/nearpath" --socket "$(daemon_dir "$1")/socket" iface list
 } >/dev/null 2>&1
 
 daemon_answers_or_gone() {

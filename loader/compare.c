@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The publisher's tables against what it wrote there. A repair goes by the rules of a change: the
+ * content is written under another number, whole, before the one store that makes packets see it.
+ */
+#include "compare.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "compare_words.h"
+#include "publish_private.h"
+
+static bool same_run(const struct publisher *p, const struct version *v, int class)
+{
+	const struct np_policy *policy = &v->service.policy[class];
+
+	/* An entry holds two slots: all of them lie one after the other. */
+	return !run_is_first(&v->service, class) ||
+	       !memcmp(tables_slot(p->tables, policy->slot), version_run(v, class),
+		       policy->count * sizeof(uint32_t));
+}
+
+static bool same_version(const struct publisher *p, uint32_t version, int *class)
+{
+	const struct version *v = p->version[version];
+
+	*class = NP_CLASSES;
+	if (memcmp(&p->tables->services[version], &v->service, sizeof(v->service)) != 0)
+		return false;
+	for (*class = 0; *class < NP_CLASSES; ++*class)
+		if (!same_run(p, v, *class))
+			return false;
+	return true;
+}
+
+/* 1: repaired. Without room for another version, it is written where it is. */
+static int repair_version(struct publisher *p, struct frontend *f)
+{
+	uint32_t version;
+	int rc = version_copy(p, f->version, &version);
+
+	if (rc)
+		version_write(p, f->version);
+	else
+		frontend_publish(p, &f->key, version, &f);
+	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+	return 1;
+}
+
+static void compare_content(struct publisher *p, struct frontend *f, const struct compare *c)
+{
+	struct difference d = {};
+	int class;
+
+	if (same_version(p, f->version, &class))
+		return;
+	words_of_frontend(f, d.what, sizeof(d.what));
+	words_of_content(p, f->version, class, &d);
+	if (c->repair)
+		d.repaired = repair_version(p, f);
+	compare_tell(c, &d);
+}
+
+static void compare_entry(const struct frontend *f, const struct compare *c)
+{
+	const uint64_t found = __atomic_load_n(f->entry, __ATOMIC_RELAXED);
+	struct difference d = {};
+
+	if (found == f->value)
+		return;
+	words_of_frontend(f, d.what, sizeof(d.what));
+	difference_set(d.wanted, "an entry of version %u", f->version);
+	if (found)
+		difference_set(d.found, "an entry of version %u with tag %08x", (uint32_t)found,
+			       (uint32_t)(found >> 32));
+	else
+		difference_set(d.found, "no entry");
+	if (c->repair) {
+		__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+		d.repaired = 1;
+	}
+	compare_tell(c, &d);
+}
+
+static void compare_admitted(struct publisher *p, struct frontend *f, const struct compare *c)
+{
+	struct difference d = {};
+	size_t missing;
+
+	if (!(p->version[f->version]->service.flags & NP_SERVICE_RANGES))
+		return;
+	missing = ranges_missing(p, f->version, c->repair, &d.repaired);
+	if (!missing)
+		return;
+	words_of_frontend(f, d.what, sizeof(d.what));
+	difference_set(d.wanted, "its source ranges");
+	difference_set(d.found, "%zu of them missing in source_ranges", missing);
+	compare_tell(c, &d);
+}
+
+void compare_version(struct publisher *p, uint32_t version, const struct compare *c)
+{
+	struct frontend *f = p->version[version] ? p->version[version]->frontend : NULL;
+
+	if (!f)
+		return;
+	compare_content(p, f, c);
+	compare_entry(f, c);
+	compare_admitted(p, f, c);
+}
+
+/* A value of a place that is taken is compare_version()'s to look at. */
+void compare_bucket(struct publisher *p, uint32_t bucket, const struct compare *c)
+{
+	uint64_t *entry = (uint64_t *)p->tables->frontends[bucket].entry;
+	struct difference d;
+
+	for (int i = 0; i < NP_BUCKET; i++) {
+		if (!entry[i] || entry_is_taken(p, &entry[i]))
+			continue;
+		d = (struct difference){};
+		difference_set(d.what, "frontends: place %d of bucket %u", i, bucket);
+		difference_set(d.wanted, "nothing");
+		words_of_stranger(p, (uint32_t)entry[i], d.found, sizeof(d.found));
+		if (c->repair) {
+			__atomic_store_n(&entry[i], 0, __ATOMIC_RELEASE);
+			d.repaired = 1;
+		}
+		compare_tell(c, &d);
+	}
+}
+
+void compare_backend(struct publisher *p, uint32_t number, const struct compare *c)
+{
+	struct np_backend *entry = &p->tables->backends[number];
+	const struct backend *b = p->by_number[number];
+	struct difference d = {};
+
+	if (b ? !memcmp(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
+		return;
+	difference_set(d.what, "backend %u", number);
+	if (b) {
+		words_of_backend(&b->entry, d.wanted, sizeof(d.wanted));
+		words_of_backend(entry, d.found, sizeof(d.found));
+	} else {
+		difference_set(d.wanted, "not in use");
+		words_of_backend(entry, d.found, sizeof(d.found));
+	}
+	if (c->repair) {
+		memset(entry->spare, 0, sizeof(entry->spare));
+		if (b)
+			backend_write(p, b);
+		else
+			__atomic_store_n(&entry->flags, 0, __ATOMIC_RELEASE);
+		d.repaired = 1;
+	}
+	compare_tell(c, &d);
+}
+
+void compare_ranges(struct publisher *p, const struct compare *c)
+{
+	struct difference d = {};
+	size_t extra = ranges_extra(p, c->repair);
+
+	if (!extra)
+		return;
+	difference_set(d.what, "source_ranges");
+	difference_set(d.wanted, "what the versions admit");
+	difference_set(d.found, "%zu ranges more", extra);
+	d.repaired = c->repair;
+	compare_tell(c, &d);
+}
+
+static void waiting_of(struct publisher *p, const struct owner *o, const struct compare *c)
+{
+	struct frontend_key key;
+	struct difference d;
+	size_t i, j;
+
+	for (i = 0; i < o->count; i++) {
+		for (j = 0; j < o->plans[i]->frontends; j++) {
+			const struct plan_frontend *pf = &o->plans[i]->frontend[j];
+			const struct frontend *f;
+
+			key = frontend_key(o->plans[i], pf);
+			f = frontend_get(p, &key);
+			if (f && (f->owner != o || !f->stale))
+				continue;
+			d = (struct difference){.waits = true};
+			words_of_plan(o->plans[i], pf, d.what, sizeof(d.what));
+			difference_set(d.wanted, "%s", f ? "its last change" : "an entry");
+			difference_set(d.found, "%s, as there is no room: it is tried again",
+				       f ? "what was before" : "none");
+			compare_tell(c, &d);
+		}
+	}
+}
+
+static void compare_addresses(struct publisher *p, const struct compare *c)
+{
+	struct lost_address *lost, *next;
+	struct difference d;
+
+	HASH_ITER (hh, p->lost, lost, next) {
+		d = (struct difference){.waits = true};
+		words_of_address(&lost->key, d.what, sizeof(d.what));
+		difference_set(d.wanted, "an entry, as it is this host's");
+		difference_set(d.found, "none, as there is no room: it is tried again");
+		if (c->repair &&
+		    !publish_address(p, lost->key.family, &lost->key.addr, lost->flags))
+			d.repaired = 1;
+		compare_tell(c, &d);
+	}
+}
+
+void compare_waiting(struct publisher *p, const struct compare *c)
+{
+	const struct owner *o;
+
+	for (o = p->waiting ? p->owners : NULL; o; o = o->hh.next)
+		if (o->waiting)
+			waiting_of(p, o, c);
+	compare_addresses(p, c);
+}

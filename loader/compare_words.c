@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* See compare_words.h. What is found is to be mistrusted: numbers are checked before use. */
+#include "compare_words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+#define BACKENDS_SHOWN 4
+
+/* Addresses come from the tables: the family may be anything. */
+static void place_words(uint8_t family, const union np_addr *addr, __be16 port, char *text,
+			size_t size)
+{
+	endpoint_text(family == NP_IPV4 ? NP_IPV4 : NP_IPV6, addr, port, text, size);
+}
+
+void words_of_address(const struct frontend_key *key, char *text, size_t size)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	inet_ntop(key->family == NP_IPV4 ? AF_INET : AF_INET6, &key->addr, address,
+		  sizeof(address));
+	snprintf(text, size, "address %s", address);
+}
+
+static void key_words(const struct frontend_key *key, char *text, size_t size)
+{
+	const union np_addr any = {};
+	char place[80];
+
+	if (address_equal(&key->addr, &any))
+		snprintf(place, sizeof(place), "%s", key->family == NP_IPV4 ? "IPv4" : "IPv6");
+	else
+		place_words(key->family, &key->addr, key->port, place, sizeof(place));
+	if (address_equal(&key->addr, &any))
+		snprintf(text, size, "%s port %u/%s", place, ntohs(key->port),
+			 protocol_name(key->protocol));
+	else
+		snprintf(text, size, "%s/%s", place, protocol_name(key->protocol));
+}
+
+void words_of_plan(const struct plan *plan, const struct plan_frontend *pf, char *text, size_t size)
+{
+	const struct frontend_key key = frontend_key(plan, pf);
+	char place[100];
+
+	key_words(&key, place, sizeof(place));
+	snprintf(text, size, "Service \"%s/%s\" port \"%s\" %s %s", plan->namespace, plan->name,
+		 plan->port_name, plan_kind_name(pf->kind), place);
+}
+
+void words_of_frontend(const struct frontend *f, char *text, size_t size)
+{
+	const struct plan_frontend *pf;
+	const struct plan *plan;
+	char place[100];
+
+	if (f->address) {
+		words_of_address(&f->key, text, size);
+		return;
+	}
+	pf = f->owner ? owner_frontend(f->owner, &f->key, &plan) : NULL;
+	if (pf) {
+		words_of_plan(plan, pf, text, size);
+		return;
+	}
+	key_words(&f->key, place, sizeof(place));
+	snprintf(text, size, "frontend %s", place);
+}
+
+void words_of_backend(const struct np_backend *b, char *text, size_t size)
+{
+	char place[80], snat[80];
+
+	place_words(b->family, &b->addr, b->port, place, sizeof(place));
+	place_words(b->family, &b->snat, 0, snat, sizeof(snat));
+	snprintf(text, size, "%s, %s, %s, zone \"%s\", source %.*s", place,
+		 b->flags & NP_BACKEND_USED ? "in use" : "not in use",
+		 b->flags & NP_BACKEND_LOCAL ? "local" : "remote",
+		 b->zone < NP_ZONE_CLASSES ? zone_names[b->zone] : "?", (int)strlen(snat) - 2,
+		 snat);
+}
+
+void words_of_stranger(const struct publisher *p, uint32_t version, char *text, size_t size)
+{
+	const struct np_service *s;
+	struct frontend_key key;
+	char place[100];
+
+	if (version >= p->tables->size[TABLE_services]) {
+		snprintf(text, size, "an entry of version %u, which is outside the table", version);
+		return;
+	}
+	s = &p->tables->services[version];
+	memset(&key, 0, sizeof(key));
+	key.addr = s->addr;
+	key.port = s->port;
+	key.protocol = s->protocol;
+	key.family = s->family;
+	key_words(&key, place, sizeof(place));
+	snprintf(text, size, "an entry of version %u, %s", version, place);
+}
+
+static const struct np_backend *backend_at(const struct publisher *p, uint32_t number, bool wanted)
+{
+	if (number >= p->tables->size[TABLE_backends])
+		return NULL;
+	if (!wanted)
+		return &p->tables->backends[number];
+	return p->by_number[number] ? &p->by_number[number]->entry : NULL;
+}
+
+/* The backends of a run: the wanted ones by the record, or those programs find. */
+static void run_words(const struct publisher *p, const uint32_t *number, uint32_t count,
+		      bool wanted, char *text, size_t size)
+{
+	const struct np_backend *b;
+	size_t used = 0;
+	char place[80];
+
+	*text = '\0';
+	for (uint32_t i = 0; i < count; i++) {
+		if (i == BACKENDS_SHOWN) {
+			snprintf(text + used, size - used, " and %u more", count - i);
+			return;
+		}
+		b = backend_at(p, number[i], wanted);
+		snprintf(place, sizeof(place), "number %u", number[i]);
+		if (b)
+			place_words(b->family, &b->addr, b->port, place, sizeof(place));
+		used += snprintf(text + used, size - used, "%s%s", i ? ", " : "", place);
+	}
+}
+
+static void policy_words(const struct publisher *p, const struct np_policy *policy,
+			 const uint32_t *number, bool wanted, char *text, size_t size)
+{
+	const char *verdict =
+		policy->verdict < NP_VERDICTS ? verdict_names[policy->verdict] : "unknown verdict";
+	char run[240] = "";
+
+	if (policy->count && number)
+		run_words(p, number, policy->count, wanted, run, sizeof(run));
+	snprintf(text, size, "%s%s%s%s", verdict, run[0] ? " to " : "", run,
+		 policy->snat ? ", source translated" : "");
+}
+
+static void class_words(const struct publisher *p, uint32_t version, int class,
+			struct difference *d)
+{
+	const struct version *v = p->version[version];
+	const struct np_policy *policy = &p->tables->services[version].policy[class];
+	const uint32_t slots = tables_slots(p->tables);
+	const uint32_t *number = NULL;
+	char words[280];
+
+	policy_words(p, &v->service.policy[class], version_run(v, class), true, words,
+		     sizeof(words));
+	difference_set(d->wanted, "%s: %s", class_names[class], words);
+	if (policy->slot < slots && policy->count <= slots - policy->slot)
+		number = tables_slot(p->tables, policy->slot);
+	policy_words(p, policy, number, false, words, sizeof(words));
+	difference_set(d->found, "%s: %s%s", class_names[class], words,
+		       number ? "" : ", slots outside the table");
+}
+
+void words_of_content(const struct publisher *p, uint32_t version, int class, struct difference *d)
+{
+	const struct np_service *wanted = &p->version[version]->service;
+	const struct np_service *found = &p->tables->services[version];
+	const size_t key_size = offsetof(struct np_service, flags);
+
+	for (int i = 0; class == NP_CLASSES && i < NP_CLASSES; i++)
+		if (memcmp(&wanted->policy[i], &found->policy[i], sizeof(found->policy[i])) != 0)
+			class = i;
+	if (memcmp(wanted, found, key_size) != 0) {
+		difference_set(d->wanted, "a version %u of it", version);
+		words_of_stranger(p, version, d->found, sizeof(d->found));
+	} else if (wanted->flags != found->flags) {
+		difference_set(d->wanted, "flags 0x%02x", wanted->flags);
+		difference_set(d->found, "flags 0x%02x", found->flags);
+	} else if (class < NP_CLASSES) {
+		class_words(p, version, class, d);
+	} else {
+		difference_set(d->wanted, "counters %u, affinity %u ticks", wanted->id,
+			       wanted->affinity);
+		difference_set(d->found, "counters %u, affinity %u ticks", found->id,
+			       found->affinity);
+	}
+}
