@@ -281,8 +281,11 @@ static void touch(struct commit *commit, struct group *group)
 	if (!group || group->touched)
 		return;
 	group->touched = true;
-	group->next_touched = commit->touched;
-	commit->touched = group;
+	if (commit->touched)
+		commit->last_touched->next_touched = group;
+	else
+		commit->touched = group;
+	commit->last_touched = group;
 }
 
 /* Take entry out of what refers to it. Its group may be left empty until the commit ends. */

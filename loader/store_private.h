@@ -69,7 +69,8 @@ struct commit {
 	struct store *store;
 	struct store_result result;
 	struct entry *removed; /* doubly linked */
-	struct group *touched; /* linked by next_touched, newest first */
+	struct group *touched; /* linked by next_touched, in order of the change */
+	struct group *last_touched;
 };
 
 /* Taking an entry out of what refers to it, and putting it in. Neither can fail. */
