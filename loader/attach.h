@@ -40,11 +40,10 @@ int attach_xdp(const char *links, int ifindex, int xdp_fd, enum attach_xdp wante
 	       struct attachment *a);
 
 /*
- * Are these programs, and no others of nearpath's, where attach_tc() or attach_xdp() has put them?
- * 0: yes; 1: no, and found says what is there; -errno: the kernel does not tell.
+ * Is this program where attach_tc() or attach_xdp() has put it? 0: yes; 1: no, and found says what
+ * is there; -errno: the kernel does not tell.
  */
-int attach_tc_check(int ifindex, int ingress_fd, int egress_fd, enum attach_tc tc, char *found,
-		    size_t size);
+int attach_tc_check(int ifindex, bool egress, int fd, enum attach_tc tc, char *found, size_t size);
 int attach_xdp_check(int ifindex, int xdp_fd, enum attach_xdp xdp, char *found, size_t size);
 
 /* Take both tc programs off, if they are nearpath's. 0 also if there were none. */

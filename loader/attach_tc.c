@@ -418,23 +418,16 @@ static bool is_there(int ifindex, const struct hook *hook, enum attach_tc tc, ui
 	return false;
 }
 
-int attach_tc_check(int ifindex, int ingress_fd, int egress_fd, enum attach_tc tc, char *found,
-		    size_t size)
+int attach_tc_check(int ifindex, bool egress, int fd, enum attach_tc tc, char *found, size_t size)
 {
-	const int fds[ARRAY_SIZE(hooks)] = {ingress_fd, egress_fd};
 	_cleanup_quiet_ struct attach_quiet quiet;
-	int rc = 0;
+	const struct hook *hook = &hooks[egress];
+	uint32_t id = 0;
+	int rc = attach_prog_id(fd, &id);
 
 	attach_quiet_begin(&quiet);
-	for (size_t i = 0; i < ARRAY_SIZE(hooks) && !rc; i++) {
-		uint32_t id = 0;
-
-		rc = attach_prog_id(fds[i], &id);
-		if (rc || is_there(ifindex, &hooks[i], tc, id))
-			continue;
-		snprintf(found, size, "%s: program \"%s\" (id %u) is not attached", hooks[i].name,
-			 hooks[i].program, id);
-		rc = 1;
-	}
-	return rc;
+	if (rc || is_there(ifindex, hook, tc, id))
+		return rc;
+	snprintf(found, size, "program \"%s\" (id %u) is not attached", hook->program, id);
+	return 1;
 }

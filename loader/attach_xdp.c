@@ -324,9 +324,9 @@ int attach_xdp_check(int ifindex, int xdp_fd, enum attach_xdp xdp, char *found, 
 	if (state.ours && state.mode == xdp && (state.dispatcher || state.id == id))
 		return 0;
 	if (state.id)
-		snprintf(found, size, "xdp: program %u, %s, is there", state.id,
+		snprintf(found, size, "program %u, %s, is there", state.id,
 			 attach_xdp_name(state.mode));
 	else
-		snprintf(found, size, "xdp: nothing is attached");
+		snprintf(found, size, "nothing is attached");
 	return 1;
 }

@@ -56,52 +56,57 @@ static void compare_entry(struct ifaces *ifs, struct iface *i, const struct comp
 	compare_tell(c, &d);
 }
 
-static bool hooks_differ(const struct ifaces *ifs, const struct iface *i, struct difference *d)
+enum { INGRESS, EGRESS, XDP, HOOKS };
+
+static const char *const hook_words[HOOKS] = {"tc ingress", "tc egress", "XDP"};
+
+static bool hook_differs(const struct ifaces *ifs, const struct iface *i, int hook,
+			 struct difference *d)
 {
 	const struct tables *t = ifs->tables;
 	const struct attachment *a = &i->attached;
+	const int ifindex = i->link.ifindex;
 	char name[IF_NAMESIZE];
-	int rc;
 
-	d->found[0] = '\0';
-	if (!if_indextoname(i->link.ifindex, name)) /* of one that is gone, netlink will tell */
+	if (!if_indextoname(ifindex, name)) /* of one that is gone, netlink will tell */
 		return false;
+	if (hook == XDP)
+		return a->xdp != ATTACH_XDP_OFF &&
+		       attach_xdp_check(ifindex, t->xdp_fd, a->xdp, d->found, sizeof(d->found)) > 0;
 	if (a->tc == ATTACH_TC_NONE) {
-		difference_set(d->found, "not attached: %s", a->note);
+		difference_set(d->found, "nothing: %s", a->note);
 		return true;
 	}
-	rc = attach_tc_check(i->link.ifindex, t->ingress_fd, t->egress_fd, a->tc, d->found,
-			     sizeof(d->found));
-	if (!rc && a->xdp != ATTACH_XDP_OFF)
-		rc = attach_xdp_check(i->link.ifindex, t->xdp_fd, a->xdp, d->found,
-				      sizeof(d->found));
-	return rc > 0;
+	return attach_tc_check(ifindex, hook == EGRESS,
+			       hook == EGRESS ? t->egress_fd : t->ingress_fd, a->tc, d->found,
+			       sizeof(d->found)) > 0;
 }
 
-/* Both are put on anew: what is there already is replaced in its place. */
-static int repair_hooks(struct ifaces *ifs, struct iface *i)
+/* All are put on anew: what is there already is replaced in its place. */
+static int repair_hook(struct ifaces *ifs, struct iface *i, int hook)
 {
 	struct difference still;
 
 	i->attached.tc = ATTACH_TC_NONE;
 	i->attached.xdp = ATTACH_XDP_OFF;
 	ifaces_apply(ifs, i, false);
-	return hooks_differ(ifs, i, &still) ? -EBUSY : 1;
+	return hook_differs(ifs, i, hook, &still) ? -EBUSY : 1;
 }
 
-static void compare_hooks(struct ifaces *ifs, struct iface *i, const struct compare *c)
+static void compare_hook(struct ifaces *ifs, struct iface *i, int hook, const struct compare *c)
 {
+	const struct attachment *a = &i->attached;
 	struct difference d = {};
 
-	if (!hooks_differ(ifs, i, &d))
+	if (!hook_differs(ifs, i, hook, &d))
 		return;
-	difference_set(d.what, "interface \"%s\": its programs", i->link.name);
-	difference_set(d.wanted, "tc %s, xdp %s",
-		       i->attached.tc == ATTACH_TC_NONE ? "attached"
-							: attach_tc_name(i->attached.tc),
-		       attach_xdp_name(i->attached.xdp));
+	difference_set(d.what, "interface \"%s\": %s", i->link.name, hook_words[hook]);
+	difference_set(d.wanted, "nearpath's program by %s",
+		       hook == XDP		 ? attach_xdp_name(a->xdp)
+		       : a->tc == ATTACH_TC_NONE ? "tc"
+						 : attach_tc_name(a->tc));
 	if (c->repair)
-		d.repaired = repair_hooks(ifs, i);
+		d.repaired = repair_hook(ifs, i, hook);
 	compare_tell(c, &d);
 }
 
@@ -117,6 +122,7 @@ bool compare_iface(struct ifaces *ifs, size_t n, const struct compare *c)
 		return true;
 	if (i->entry)
 		compare_entry(ifs, i, c);
-	compare_hooks(ifs, i, c);
+	for (int hook = 0; hook < HOOKS; hook++)
+		compare_hook(ifs, i, hook, c);
 	return true;
 }

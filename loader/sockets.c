@@ -21,7 +21,8 @@ struct sockets {
 	uint64_t cookie; /* 0: not known */
 	int list_fd;	 /* borrowed from the tables */
 	int peers_fd;
-	char *cgroup; /* NULL: none was found */
+	char *cgroup;  /* NULL: none was found */
+	bool searched; /* it is where the root is mounted, and not an option's */
 	char why[200];
 };
 
@@ -44,6 +45,7 @@ static void choose_cgroup(struct sockets *s, const struct options *o)
 		s->cgroup = strdup(o->cgroup);
 		return;
 	}
+	s->searched = true;
 	err = attach_sock_root(&s->cgroup);
 	if (err)
 		snprintf(s->why, sizeof(s->why), "%s",
@@ -121,20 +123,35 @@ uint64_t sockets_cookie(const struct sockets *s)
 	return s->cookie;
 }
 
-void compare_sockets(struct sockets *s, const struct compare *c)
+/* Where it was found the hierarchy may be mounted no more; it is the same one elsewhere. */
+static int check(struct sockets *s, char *found, size_t size)
 {
 	const int *programs = s->tables->sock_fd;
-	struct difference d = {};
-	int rc;
+	char *cgroup;
+	int rc = attach_sock_check(s->cgroup, programs, found, size);
 
-	if (s->why[0] || !s->cgroup ||
-	    attach_sock_check(s->cgroup, programs, d.found, sizeof(d.found)) <= 0)
+	if (rc < 0 && s->searched && !attach_sock_root(&cgroup)) {
+		free(s->cgroup);
+		s->cgroup = cgroup;
+		rc = attach_sock_check(s->cgroup, programs, found, size);
+	}
+	if (rc < 0)
+		snprintf(found, size, "%s", strerror(-rc));
+	return rc;
+}
+
+void compare_sockets(struct sockets *s, const struct compare *c)
+{
+	struct difference d = {};
+
+	if (s->why[0] || !s->cgroup || !check(s, d.found, sizeof(d.found)))
 		return;
 	difference_set(d.what, "programs for the node's own processes");
 	difference_set(d.wanted, "attached at \"%s\"", s->cgroup);
 	if (c->repair) {
-		rc = attach_sock(s->links, s->cgroup, programs, s->why, sizeof(s->why));
-		d.repaired = rc ?: 1;
+		d.repaired =
+			attach_sock(s->links, s->cgroup, s->tables->sock_fd, s->why, sizeof(s->why))
+				?: 1;
 		s->why[0] = '\0'; /* to be tried again */
 	}
 	compare_tell(c, &d);

@@ -211,17 +211,11 @@ static int check_sizes(const struct tables *t, const char *bpffs)
 
 static int open_tables(struct tables *t, const char *bpffs)
 {
-	int rc, i;
+	int rc = bpffs ? tables_pins_sort_out(bpffs) : 0, i;
 
-	for (i = 0; i < TABLES; i++) {
-		rc = open_table(t, i, bpffs);
-		if (rc)
-			return rc;
-		rc = map_table(t, i);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	for (i = 0; i < TABLES && !rc; i++)
+		rc = open_table(t, i, bpffs) ?: map_table(t, i);
+	return rc;
 }
 
 /* No range at all: what is all zero has every address. */

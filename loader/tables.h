@@ -171,6 +171,13 @@ size_t tables_value_size(enum table table);
 const char *tables_pin_name(unsigned pin);
 int tables_pin_check(const struct tables *t, const char *bpffs, unsigned pin, bool repair);
 
+/*
+ * Of the tables that are published into, one alone is of no use, and writing into those that are
+ * left would disturb the programs that go by the one that has no pin: where not all are there, the
+ * others' pins go too, and all are made anew.
+ */
+int tables_pins_sort_out(const char *bpffs);
+
 /* The kernel's tick: rate, and time now as programs see it, since it was last asked for it. */
 uint32_t tables_hertz(void);
 uint32_t tables_jiffies(void);

@@ -56,3 +56,25 @@ int tables_pin_check(const struct tables *t, const char *bpffs, unsigned pin, bo
 		return -EIO;
 	return mine.id == there.id ? 0 : -EEXIST;
 }
+
+/* They name each other by number. */
+static const enum table published[] = {TABLE_frontends, TABLE_services, TABLE_slots,
+				       TABLE_backends};
+
+int tables_pins_sort_out(const char *bpffs)
+{
+	char path[PATH_MAX];
+	size_t i, there = 0;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(published); i++) {
+		const char *name = tables_name(published[i % ARRAY_SIZE(published)]);
+
+		if (snprintf(path, sizeof(path), "%s/%s", bpffs, name) >= (int)sizeof(path))
+			return -ENAMETOOLONG;
+		if (i < ARRAY_SIZE(published))
+			there += !access(path, F_OK);
+		else if (there < ARRAY_SIZE(published) && unlink(path) && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
