@@ -237,6 +237,8 @@ main() {
 	command -v curl >/dev/null || skip "needs the command \"curl\""
 	[[ -x $BPFTOOL ]] || skip "needs \"$BPFTOOL\""
 	world_build
+	world_cgroup
+	SMALL+=(--cgroup "$NP_DIR/cgroup")
 	stop server-of-server-a
 	world_serve server-a "$WORLD_PORT" 8081
 	objects
@@ -251,7 +253,7 @@ main() {
 	again --audit-interval 0
 	exits "a daemon that starts has put all of it right" 0 diff
 	all_serve "after its start"
-	again --audit-interval 2
+	again --audit-interval 1
 	for ((i = 0; i < LIVE_SCALE; i++)); do
 		repaired < <(table_damages)
 		repaired < <(program_damages)

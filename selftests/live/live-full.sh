@@ -272,6 +272,10 @@ smaller() {
 	exits "and diff names who waits" 1 diff
 	check "by name" grep -qE '^Service "full/third-[0-9]+" port "main" ClusterIP .* there is no room' \
 		"$NP_DIR/out"
+	services third 1 40 | send delete
+	check "once there is room, nobody waits" wait_for -t 30 diff_is_empty
+	check "and that is told" grep -qE 'Service "full/third-[0-9]+" is published whole now' \
+		"$NP_DIR/nearpathd-node-a.log"
 }
 
 main() {
