@@ -131,7 +131,7 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	compare_tell(c, &diff);
 }
 
-/* The members of the config, by name. */
+/* The members of the config, by name: all of them. */
 #define CONFIG_LIST(X)                                                                             \
 	X(abi_version)                                                                             \
 	X(detector)                                                                                \
@@ -144,7 +144,9 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	X(node_addr6)                                                                              \
 	X(netns_cookie)                                                                            \
 	X(localhost_nodeports4)                                                                    \
-	X(localhost_nodeports6)
+	X(localhost_nodeports6)                                                                    \
+	X(sock_drain)                                                                              \
+	X(sock_asks)
 
 static const struct config_member {
 	const char *name;
@@ -154,6 +156,10 @@ static const struct config_member {
 	CONFIG_LIST(X)
 #undef X
 };
+
+#define X(name) +sizeof(((struct np_config *)0)->name)
+NP_STATIC_ASSERT(0 CONFIG_LIST(X) == sizeof(struct np_config));
+#undef X
 
 /* The first words of a member, as they lie in memory; of the secret nothing. */
 static void member_words(const struct config_member *m, const struct np_config *config, char *text,
@@ -179,6 +185,8 @@ static void repair_config(struct daemon *d, const struct np_config *wanted)
 
 	node_config_write(config, wanted);
 	memcpy(config->hash_key, wanted->hash_key, sizeof(config->hash_key));
+	__atomic_store_n(&config->sock_asks, wanted->sock_asks, __ATOMIC_RELEASE);
+	__atomic_store_n(&config->sock_drain, wanted->sock_drain, __ATOMIC_RELEASE);
 	__atomic_store_n(&config->netns_cookie, wanted->netns_cookie, __ATOMIC_RELEASE);
 	__atomic_store_n(&config->abi_version, wanted->abi_version, __ATOMIC_RELEASE);
 }

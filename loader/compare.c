@@ -26,7 +26,7 @@ static bool same_version(const struct publisher *p, uint32_t version, int *class
 	const struct version *v = p->version[version];
 
 	*class = NP_CLASSES;
-	if (memcmp(&p->tables->services[version], &v->service, sizeof(v->service)) != 0)
+	if (!same_bytes(&p->tables->services[version], &v->service, sizeof(v->service)))
 		return false;
 	for (*class = 0; *class < NP_CLASSES; ++*class)
 		if (!same_run(p, v, *class))
@@ -137,7 +137,7 @@ void compare_backend(struct publisher *p, uint32_t number, const struct compare 
 	const struct backend *b = p->by_number[number];
 	struct difference d = {};
 
-	if (b ? !memcmp(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
+	if (b ? same_bytes(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
 		return;
 	difference_set(d.what, "backend %u", number);
 	if (b) {
@@ -202,7 +202,8 @@ static void compare_addresses(struct publisher *p, const struct compare *c)
 	struct lost_address *lost, *next;
 	struct difference d;
 
-	HASH_ITER (hh, p->lost, lost, next) {
+	for (lost = p->lost; lost; lost = next) {
+		next = lost->hh.next; /* one that finds room is freed */
 		d = (struct difference){.waits = true};
 		words_of_address(&lost->key, d.what, sizeof(d.what));
 		difference_set(d.wanted, "an entry, as it is this host's");

@@ -43,7 +43,8 @@ struct daemon {
 	struct sockets *sockets;
 	struct sweep *sweep;
 	struct audit *audit;
-	struct np_config config; /* as the table should have it: what node_config() writes */
+	struct np_config
+		config; /* as the table should have it, but for version, key and namespace */
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct takeover *takeover;

@@ -22,7 +22,7 @@ const struct plan_frontend *owner_frontend(const struct owner *o, const struct f
 	for (i = 0; i < o->count; i++) {
 		for (j = 0; j < o->plans[i]->frontends; j++) {
 			other = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
-			if (memcmp(&other, key, sizeof(other)) != 0)
+			if (!same_bytes(&other, key, sizeof(other)))
 				continue;
 			*plan = o->plans[i];
 			return &o->plans[i]->frontend[j];

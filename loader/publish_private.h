@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 #include <uthash.h>
 
 #include "publish.h"
@@ -123,6 +124,12 @@ enum { ID_ADOPTED = 1, ID_OWNED };
 
 /* The flags of an address entry that are the kernel's to tell. */
 #define NP_ADDRESS_HOST (NP_SERVICE_NODE_ADDRESS | NP_SERVICE_HOST_ADDRESS)
+
+/* Records without holes, as bytes. */
+static inline bool same_bytes(const void *a, const void *b, size_t size)
+{
+	return !memcmp(a, b, size);
+}
 
 /* NULL: it has no plans. */
 struct owner *owner_get(struct publisher *p, const char *namespace, const char *name);

@@ -173,7 +173,7 @@ static bool range_is_wanted(struct publisher *p, const struct np_range_key *key)
 	size_t i;
 
 	for (i = 0; r && i < r->count; i++)
-		if (!memcmp(&r->key[i], key, sizeof(*key)))
+		if (same_bytes(&r->key[i], key, sizeof(*key)))
 			return true;
 	return false;
 }

@@ -90,6 +90,7 @@ static bool is_host(void *arg, uint8_t family, const union np_addr *addr)
 void takeover_sockets(struct takeover *t)
 {
 	t->carries = t->asks && sockets_carried(t->d->tables, is_host, t->d->publisher);
+	t->d->config.sock_asks = t->carries;
 	if (!t->carries) /* an earlier life may have left it set */
 		__atomic_store_n(&t->d->tables->config->sock_asks, 0, __ATOMIC_RELEASE);
 }
@@ -191,6 +192,7 @@ static int check(json_t *params, bool *undo, struct rpc_error *error)
 
 static void turn_sock(struct daemon *d, bool drain)
 {
+	d->config.sock_drain = drain;
 	__atomic_store_n(&d->tables->config->sock_drain, drain, __ATOMIC_RELEASE);
 }
 

@@ -15,7 +15,7 @@ WORLD_HINTS=off
 LIVE_SCALE=${LIVE_SCALE:-1}
 BPFTOOL=/usr/sbin/bpftool
 IP=10.96.0.10
-SMALL=(--max-services 256 --max-backends 64 --max-slots 1024 --xdp generic --uplinks eth0,zlink)
+SMALL=(--max-services 256 --max-backends 64 --max-slots 1024 --xdp generic)
 
 # One Service for each way to damage one, at 10.96.5.N:80.
 VICTIMS=(entry extra policy flags run version slot backend)
