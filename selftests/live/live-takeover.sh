@@ -156,8 +156,12 @@ lbs() {
 	nearpath_at node-a -o json iface list | jq -r '[.ifaces[].lb] | unique | join(",")'
 }
 
+# Time for loads to notice; with LIVE_SCALE, more of it.
 pause() {
-	sleep "$SCALE"
+	local i
+	for ((i = 0; i < SCALE; i++)); do
+		sleep 0.4
+	done
 }
 
 # --- the parts -------------------------------------------------------------------------------
