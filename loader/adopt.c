@@ -182,8 +182,7 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	p->id_taken = calloc(tables->size[TABLE_service_stats], 1);
 	p->departed.touched =
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
-	if (!p->by_number || !p->version || !p->entry_taken || !p->id_taken ||
-	    !p->departed.touched)
+	if (!p->by_number || !p->version || !p->entry_taken || !p->id_taken || !p->departed.touched)
 		return -ENOMEM;
 	rc = adopt(p) ?: ranges_adopt(p);
 	if (rc)

@@ -15,9 +15,8 @@ const struct cmd cmd_table[] = {
 		.words = "-f FILE...",
 		.summary = "Add or change objects",
 		.details = FILES
-		"All files are one change. If something is wrong with it, nothing is done; "
-		"Services\n"
-		"for which there is no room are refused by name, and all else is done.\n\n"
+		"All files are one change. If something is wrong with it, nothing is done;\n"
+		"Services for which there is no room are refused by name, and all else is done.\n\n"
 		"  kubectl get services,endpointslices,nodes -A -o json | nearpath apply -f -",
 		.options = CMD_OPT_FILE,
 		.run = cmd_apply,

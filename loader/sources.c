@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "util.h"
 
 #define HALF (NP_SOURCES / 2)
@@ -51,11 +52,6 @@ void sources_clear(struct sources *s)
 	s->count = 0;
 }
 
-static bool same_addr(const union np_addr *a, const union np_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
 int sources_add(struct sources *s, const struct netlink_addr *addr)
 {
 	struct netlink_addr *list;
@@ -64,7 +60,8 @@ int sources_add(struct sources *s, const struct netlink_addr *addr)
 	    addr->prefix == (addr->family == NP_IPV4 ? 32 : 128))
 		return 0;
 	for (size_t i = 0; i < s->count; i++)
-		if (s->addr[i].ifindex == addr->ifindex && same_addr(&s->addr[i].addr, &addr->addr))
+		if (s->addr[i].ifindex == addr->ifindex &&
+		    address_equal(&s->addr[i].addr, &addr->addr))
 			return 0;
 	list = reallocarray(s->addr, s->count + 1, sizeof(*list));
 	if (!list)
@@ -84,10 +81,18 @@ static bool same_subnet(const struct netlink_addr *a, const struct netlink_addr 
 	       (!bits || !((x[bytes] ^ y[bytes]) & (uint8_t)(0xFF << (8 - bits))));
 }
 
+static bool same_run(const struct run *a, const struct run *b)
+{
+	for (unsigned i = 0; i < a->count; i++)
+		if (a->count != b->count || !address_equal(&a->addr[i], &b->addr[i]))
+			return false;
+	return a->count == b->count;
+}
+
 static void collect(const struct sources *s, const struct netlink_addr *one, struct run *run)
 {
 	for (size_t i = 0; i < s->count && run->count < NP_SOURCES_EACH; i++)
-		if (!same_addr(&s->addr[i].addr, &one->addr) && same_subnet(&s->addr[i], one))
+		if (!address_equal(&s->addr[i].addr, &one->addr) && same_subnet(&s->addr[i], one))
 			run->addr[run->count++] = s->addr[i].addr;
 }
 
@@ -112,7 +117,7 @@ uint8_t sources_after(struct sources *s, uint8_t family, const union np_addr *ad
 	size_t i;
 
 	for (i = 0; i < s->count; i++)
-		if (s->addr[i].family == family && same_addr(&s->addr[i].addr, addr))
+		if (s->addr[i].family == family && address_equal(&s->addr[i].addr, addr))
 			break;
 	if (i == s->count)
 		return 0;
@@ -120,8 +125,7 @@ uint8_t sources_after(struct sources *s, uint8_t family, const union np_addr *ad
 	if (!run.count)
 		return 0;
 	for (i = 0; i < s->runs[half]; i++) {
-		if (s->run[half][i].count == run.count &&
-		    !memcmp(s->run[half][i].addr, run.addr, sizeof(run.addr))) {
+		if (same_run(&s->run[half][i], &run)) {
 			*first = s->run[half][i].first;
 			return run.count;
 		}
