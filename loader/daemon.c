@@ -19,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "bpffs.h"
+#include "flowtable.h"
 #include "takeover.h"
 #include "util.h"
 
@@ -304,7 +305,12 @@ static int open_tables(struct daemon *d)
 		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
 			   "them anew",
 			   d->tables->size[TABLE_flows4]);
-	return 0;
+	rc = d->tables->adopted ? flowtable_recover(d->tables) : 0;
+	if (rc > 0)
+		daemon_log("%d flow records are free again that were being written when the "
+			   "nearpathd before was killed",
+			   rc);
+	return rc < 0 ? rc : 0;
 }
 
 static int replay_line(json_t *line, void *arg)

@@ -98,6 +98,11 @@ struct outcome {
 	bool changed;
 };
 
+static bool same_end(const struct end *a, const struct end *b)
+{
+	return a->port == b->port && !memcmp(&a->addr, &b->addr, sizeof(a->addr));
+}
+
 static void read_ends(const struct frame *f, struct end *src, struct end *dst)
 {
 	const uint8_t *l3 = f->byte + ETH_HLEN;
@@ -154,8 +159,7 @@ static struct outcome run(struct traffic *t, enum np_hook hook, const struct tup
 		result.verdict = o.retval == (uint32_t)-1 ? PASSED : DROPPED;
 	read_ends(&in, &was_src, &was_dst);
 	read_ends(&out, &result.src, &result.dst);
-	result.changed = memcmp(&was_src, &result.src, sizeof(was_src)) ||
-			 memcmp(&was_dst, &result.dst, sizeof(was_dst));
+	result.changed = !same_end(&was_src, &result.src) || !same_end(&was_dst, &result.dst);
 	*t->last = result;
 	t->counts.dropped += result.verdict == DROPPED;
 	t->counts.translated += result.verdict != DROPPED && result.changed;
@@ -166,11 +170,6 @@ static struct outcome run(struct traffic *t, enum np_hook hook, const struct tup
 static bool is_snat_port(uint16_t port)
 {
 	return port >= SNAT_FIRST && port < SNAT_FIRST + SNAT_COUNT;
-}
-
-static bool same_end(const struct end *a, const struct end *b)
-{
-	return a->port == b->port && !memcmp(&a->addr, &b->addr, sizeof(a->addr));
 }
 
 /* The client's packet, translated at ingress or by XDP: is it a flow of this tuple's? */
