@@ -9,6 +9,7 @@
 
 #include "conntrack.h"
 #include "flow_new.h"
+#include "handover.h"
 #include "note.h"
 
 /* What came of it. */
@@ -117,13 +118,15 @@ static __always_inline bool is_foreign(np_ctx *ctx, const struct flow_request *r
 /*
  * Is the source port taken by someone who has no flow here? Translated: by a socket of this host
  * that talks to the backend from the same address. Else: by one of the client. Any: by a connection
- * of the client to the backend itself that the kernel carries. A BPF global function: it is called
- * in a loop.
+ * of the client to the backend itself that the kernel carries, or a flow of the tables of before. A
+ * BPF global function: it is called in a loop.
  */
 __noinline int port_is_foreign(np_ctx *ctx, struct flow_request *r, __u32 port, __u32 family)
 {
 	if (!r)
 		return false;
+	if (np.handover && before_has_port(r, port, family))
+		return true;
 	return family == NP_IPV4 ? is_foreign(ctx, r, port, NP_IPV4)
 				 : is_foreign(ctx, r, port, NP_IPV6);
 }

@@ -39,7 +39,9 @@ struct flow_hit {
 /* The addresses follow the common part, one word or four each. */
 static __always_inline __be32 *flow_addr(struct np_flow *flow, enum np_place place, int family)
 {
-	return (__be32 *)(flow + 1) + place * (family == NP_IPV4 ? 1 : 4);
+	if (family == NP_IPV4)
+		return (void *)flow + __builtin_offsetof(struct np_flow4, addr[place]);
+	return (void *)flow + __builtin_offsetof(struct np_flow6, addr[place]);
 }
 
 static __always_inline bool flow_addr_is(struct np_flow *flow, enum np_place place,
@@ -220,7 +222,7 @@ static __always_inline bool flow_unchanged(const struct flow_hit *hit, const str
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	read = 0;
 #endif
-	return *(volatile __u32 *)((void *)hit->flow + read) == hit->seq;
+	return *(volatile __u32 *)((void *)&hit->flow->seq + read) == hit->seq;
 }
 
 /* Ticks since the last packet. Another CPU may have stored a tick that this one has not read yet.

@@ -123,7 +123,15 @@ bool attach_prog_is(uint32_t id, const char *name)
 	char found[BPF_OBJ_NAME_LEN];
 	uint32_t type;
 
-	return id && !attach_prog_info(id, found, &type) && !strcmp(found, name);
+	return id && !attach_prog_info(id, found, &type) && attach_is_named(found, name);
+}
+
+bool attach_is_named(const char *found, const char *name)
+{
+	size_t length = strlen(name);
+
+	return !strncmp(found, name, length) &&
+	       (!found[length] || !strcmp(found + length, ATTACH_PROG_OVER));
 }
 
 int attach_path(char path[ATTACH_PATH_SIZE], const char *links, int ifindex, const char *what)
@@ -216,6 +224,36 @@ static void free_names(struct if_nameindex **names)
 {
 	if (*names)
 		if_freenameindex(*names);
+}
+
+void attach_ids(const char *links, int ifindex, uint32_t *id)
+{
+	_cleanup_quiet_ struct attach_quiet quiet;
+
+	attach_quiet_begin(&quiet);
+	attach_tc_ids(links, ifindex, id);
+	attach_xdp_id(ifindex, &id[NP_HOOK_XDP]);
+}
+
+int attach_programs(const char *links, int *program)
+{
+	_cleanup_(free_names) struct if_nameindex *names = if_nameindex();
+
+	if (!names)
+		return -errno;
+	for (const struct if_nameindex *name = names; name->if_index; name++) {
+		uint32_t id[NP_HOOKS] = {};
+
+		attach_ids(links, (int)name->if_index, id);
+		for (int hook = 0; hook < NP_HOOKS; hook++) {
+			int fd = id[hook] && program[hook] < 0 ? bpf_prog_get_fd_by_id(id[hook])
+							       : -1;
+
+			if (fd >= 0)
+				program[hook] = fd;
+		}
+	}
+	return 0;
 }
 
 int detach_all(const char *links)

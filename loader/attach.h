@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum attach_tc { ATTACH_TC_NONE, ATTACH_TC_TCX, ATTACH_TC_CLSACT };
 enum attach_xdp { ATTACH_XDP_OFF, ATTACH_XDP_GENERIC, ATTACH_XDP_NATIVE };
@@ -54,6 +55,15 @@ int detach_tc(const char *links, int ifindex);
  * names of programs on clsact and XDP hooks, on every interface. Removes the pins and links dir.
  */
 int detach_all(const char *links);
+
+/*
+ * Nearpath's programs that are attached to any interface, by enum np_hook: descriptors for the
+ * caller to close; those of which there are none stay as they are.
+ */
+int attach_programs(const char *links, int *program);
+
+/* The numbers of those on one interface; those of which there are none stay as they are. */
+void attach_ids(const char *links, int ifindex, uint32_t *id);
 
 /* Remove the pins of interfaces that are gone, as after a time when no daemon ran. */
 int attach_sweep(const char *links);

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
 
+#include "../maps/abi.h"
 #include "attach.h"
 #include "util.h"
 
@@ -19,6 +20,7 @@
 #define ATTACH_PROG_INGRESS "np_ingress"
 #define ATTACH_PROG_EGRESS  "np_egress"
 #define ATTACH_PROG_XDP	    "np_xdp"
+#define ATTACH_PROG_OVER    "_over" /* behind each of them: while versions are exchanged */
 
 #define ATTACH_PATH_SIZE 4096
 
@@ -43,6 +45,11 @@ int attach_prog_info(uint32_t id, char name[BPF_OBJ_NAME_LEN], uint32_t *type);
 bool attach_prog_is(uint32_t id, const char *name);
 /* The kernel's number of a program held open. */
 int attach_prog_id(int fd, uint32_t *id);
+bool attach_is_named(const char *found, const char *name);
+
+/* The numbers of nearpath's programs on an interface, by enum np_hook; those that are none stay. */
+void attach_tc_ids(const char *links, int ifindex, uint32_t *id);
+void attach_xdp_id(int ifindex, uint32_t *id);
 
 /* links/<ifindex>-<what>; -ENAMETOOLONG. */
 int attach_path(char path[ATTACH_PATH_SIZE], const char *links, int ifindex, const char *what);

@@ -276,6 +276,31 @@ static int filter_query(int ifindex, const struct hook *hook, uint32_t *program)
 	return err;
 }
 
+void attach_tc_ids(const char *links, int ifindex, uint32_t *id)
+{
+	static const int hook_of[] = {NP_HOOK_INGRESS, NP_HOOK_EGRESS};
+	struct bpf_link_info info;
+	char path[ATTACH_PATH_SIZE];
+	uint32_t size, found;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		_cleanup_close_ int link = -1;
+
+		found = 0;
+		size = sizeof(info);
+		memset(&info, 0, size);
+		if (!attach_path(path, links, ifindex, hooks[i].name))
+			link = bpf_obj_get(path);
+		if (link >= 0 && tcx_is_on(link, ifindex, &hooks[i]) &&
+		    !bpf_obj_get_info_by_fd(link, &info, &size))
+			found = info.prog_id;
+		else
+			filter_query(ifindex, &hooks[i], &found);
+		if (attach_prog_is(found, hooks[i].program))
+			id[hook_of[i]] = found;
+	}
+}
+
 static int filter_attach(int ifindex, const struct hook *hook, int program, bool *created,
 			 struct attachment *a)
 {

@@ -67,7 +67,7 @@ static void read_dispatcher(int ifindex, struct xdp_state *state)
 	}
 	state->dispatcher = true;
 	while ((program = xdp_multiprog__next_prog(program, programs))) {
-		if (!strcmp(xdp_program__name(program), ATTACH_PROG_XDP))
+		if (attach_is_named(xdp_program__name(program), ATTACH_PROG_XDP))
 			state->ours = true;
 		else
 			state->others++;
@@ -94,12 +94,20 @@ static int read_state(int ifindex, struct xdp_state *state)
 		found.mode = ATTACH_XDP_GENERIC;
 	}
 	if (found.id && !attach_prog_info(found.id, name, &type)) {
-		found.ours = found.mode != ATTACH_XDP_OFF && !strcmp(name, ATTACH_PROG_XDP);
+		found.ours = found.mode != ATTACH_XDP_OFF && attach_is_named(name, ATTACH_PROG_XDP);
 		if (!strcmp(name, DISPATCHER_NAME))
 			read_dispatcher(ifindex, &found);
 	}
 	*state = found;
 	return 0;
+}
+
+void attach_xdp_id(int ifindex, uint32_t *id)
+{
+	struct xdp_state state = {};
+
+	if (!read_state(ifindex, &state) && state.ours && !state.dispatcher)
+		*id = state.id;
 }
 
 static uint32_t mode_flag(enum attach_xdp mode)
@@ -130,7 +138,7 @@ static int leave_dispatcher(int ifindex, uint32_t keep)
 	while ((program = xdp_multiprog__next_prog(program, programs))) {
 		int err;
 
-		if (strcmp(xdp_program__name(program), ATTACH_PROG_XDP) ||
+		if (!attach_is_named(xdp_program__name(program), ATTACH_PROG_XDP) ||
 		    xdp_program__id(program) == keep)
 			continue;
 		err = xdp_program__detach(program, ifindex, XDP_MODE_UNSPEC, 0);

@@ -115,14 +115,14 @@ static uint32_t pins(const struct daemon *d)
 
 static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 {
-	const char *name = tables_pin_name(place);
 	struct difference diff = {};
-	int rc = tables_pin_check(d->tables, d->options.bpffs, place, c->repair);
+	char path[PATH_MAX];
+	int rc = tables_pin_check(d->tables, place, c->repair);
 
-	if (!rc)
+	if (!rc || tables_pin_file(d->tables, place, path))
 		return;
-	difference_set(diff.what, "pin \"%s/%s\"", d->options.bpffs, name);
-	difference_set(diff.wanted, "the table in use");
+	difference_set(diff.what, "pin \"%s\"", path);
+	difference_set(diff.wanted, "the table or program in use");
 	difference_set(diff.found, "%s",
 		       rc == -EEXIST ? "another; remove it, and this one is pinned again"
 		       : rc > 0	     ? "nothing"
@@ -146,7 +146,9 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	X(localhost_nodeports4)                                                                    \
 	X(localhost_nodeports6)                                                                    \
 	X(sock_drain)                                                                              \
-	X(sock_asks)
+	X(sock_asks)                                                                               \
+	X(handover)                                                                                \
+	X(pad)
 
 static const struct config_member {
 	const char *name;
@@ -199,6 +201,8 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	(void)place;
 	wanted.abi_version = NP_ABI_VERSION;
 	memcpy(wanted.hash_key, d->tables->hash_key, sizeof(wanted.hash_key));
+	wanted.handover = d->tables->config->handover; /* migrate.c's */
+	wanted.pad = 0;
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {
 		const struct config_member *m = &config_members[i];

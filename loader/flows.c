@@ -10,14 +10,14 @@ static struct np_flow *record(struct tables *t, uint8_t family, uint32_t n)
 	return family == NP_IPV4 ? &t->flows4[n].flow : &t->flows6[n].flow;
 }
 
-/* The addresses follow the common part of the record, one word or four each. */
 static union np_addr place(const struct np_flow *flow, uint8_t family, enum np_place which)
 {
-	const __be32 *words = (const __be32 *)(flow + 1);
-	size_t count = family == NP_IPV4 ? 1 : 4;
 	union np_addr addr = {};
 
-	memcpy(&addr, words + which * count, count * sizeof(*words));
+	if (family == NP_IPV4)
+		addr.v4 = ((const struct np_flow4 *)flow)->addr[which];
+	else
+		memcpy(&addr, ((const struct np_flow6 *)flow)->addr[which], sizeof(addr));
 	return addr;
 }
 

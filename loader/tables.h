@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <limits.h>
 #include <stdint.h>
 
 #include "../maps/explain.h"
@@ -63,8 +64,11 @@ enum table {
 };
 
 struct tables_options {
-	const char *bpffs;  /* directory of a bpffs for the pins; NULL: nothing is pinned */
-	uint32_t max_flows; /* records a family, rounded up to a power of two */
+	const char *bpffs; /* directory of a bpffs; NULL: nothing is pinned */
+	/* If there are tables of another version, and those of this one are new: */
+	const __u64 *hash_key;	      /* theirs; flows are found by it. NULL: there are none */
+	uint32_t min_flows;	      /* as many records as theirs have room for */
+	uint32_t max_flows;	      /* records a family, rounded up to a power of two */
 	const uint32_t *flow_seconds; /* timeouts by enum np_flow_state; NULL, or 0: the default */
 	uint32_t max_services;	      /* service versions at a time */
 	uint32_t max_slots;
@@ -97,6 +101,8 @@ enum tables_sock {
 		TABLES_SOCKS,
 };
 
+#define TABLES_PROGRAMS 3 /* pinned beside the tables: np_xdp, np_egress, np_ingress */
+
 struct tables {
 	/* One pointer and one length (in entries) for each table: t->flows4, t->size[TABLE_flows4].
 	 */
@@ -106,32 +112,63 @@ struct tables {
 	uint32_t size[TABLES];
 	int fd[TABLES];
 	int map_fd[TABLES_MAPS]; /* of the kernel maps; the objects own them. -1: not there */
+	char *bpffs;		 /* NULL: nothing is pinned */
+	char *dir;		 /* of the pins: "abi-N" in the bpffs */
 	bool adopted;		 /* the tables were there before this process */
 	bool direct_checksum;
 	__u64 hash_key[NP_HASH_KEYS];
-	const struct np_settings *settings; /* what the programs were loaded with */
 	struct tc_bpf *tc;
 	struct xdp_bpf *xdp;
 	struct sock_bpf *sock;
-	int ingress_fd, egress_fd, xdp_fd; /* the programs */
-	int now_fd;			   /* np_now */
-	int sock_fd[TABLES_SOCKS];	   /* -1: not asked for, or refused by the kernel: */
-	int list_fd;			   /* of np_list; the same */
-	int sock_error;			   /* why, -errno */
+	struct tc_bpf *tc_over; /* during a handover: see tables_handover() */
+	struct xdp_bpf *xdp_over;
+	const struct np_settings *settings; /* what the programs were loaded with */
+	int ingress_fd, egress_fd, xdp_fd;  /* the programs to attach */
+	int plain_fd[TABLES_PROGRAMS];	    /* those without a handover, in the order of pins */
+	int now_fd;			    /* np_now */
+	int sock_fd[TABLES_SOCKS];	    /* -1: not asked for, or refused by the kernel: */
+	int list_fd;			    /* of np_list; the same */
+	int sock_error;			    /* why, -errno */
 };
 
 /*
  * Create or adopt the tables, load the programs. On failure *why (static or in a thread-local
- * buffer) says what to do. Sizes of adopted tables win over options. -EPROTO: pinned tables of
- * another ABI version. Others as libbpf returns them.
+ * buffer) says what to do. Sizes of adopted tables win over options. -EPROTO: what is pinned cannot
+ * be tables of this version. Others as libbpf returns them.
+ *
+ * Pins lie in a directory of the ABI version's own. Tables are alive, and adopted, once the
+ * programs that use them are pinned beside them, the ingress program last: until then nothing was
+ * attached, and what a start that was cut short left is made anew.
  */
 int tables_open(const struct tables_options *options, struct tables **tables, const char **why);
 
 /* Unmaps and closes; pins and attached programs stay. */
 void tables_close(struct tables **tables);
 
-/* Remove the pins of all tables below bpffs. */
+/* Does the bpffs hold tables of this version that are alive? */
+bool tables_alive(const char *bpffs);
+
+/* Remove the pins of all tables below bpffs, of whatever version. */
 int tables_unpin(const char *bpffs);
+
+/* What is read of the tables of another version, and called, while it is replaced. */
+struct tables_before {
+	int index_fd[2];       /* of flow_index4 and flow_index6 */
+	uint32_t size[2];      /* of them, in buckets */
+	int program[NP_HOOKS]; /* by enum np_hook; -1: none */
+};
+
+/*
+ * Load programs that leave to those of before what these tables do not know
+ * (datapath/handover.h), as ingress_fd, egress_fd and xdp_fd.
+ */
+int tables_handover(struct tables *t, const struct tables_before *before, const char **why);
+
+/* The handover is over: the programs to attach are those without again. */
+void tables_handover_end(struct tables *t);
+
+/* And those are attached: what was there for it goes. */
+void tables_handover_forget(struct tables *t);
 
 /* Slot n, and how many there are: an entry of the table holds two. */
 static inline uint32_t *tables_slot(const struct tables *t, uint32_t n)
@@ -164,19 +201,20 @@ const char *tables_name(enum table table);
 size_t tables_value_size(enum table table);
 
 /*
- * The pins by number, tables first. Is it there? 0: yes; 1: it was not, and is pinned again if
- * repair is set; -EEXIST: something else has its name; -errno.
+ * The pins by number, tables first, np_ingress last; their files. Is it there? 0: yes; 1: it was
+ * not, and is pinned again if repair is set; -EEXIST: something else has its name; -errno.
  */
-#define TABLES_PINS (TABLES + TABLES_MAPS)
+#define TABLES_PINS (TABLES + TABLES_MAPS + TABLES_PROGRAMS)
 const char *tables_pin_name(unsigned pin);
-int tables_pin_check(const struct tables *t, const char *bpffs, unsigned pin, bool repair);
+int tables_pin_file(const struct tables *t, unsigned pin, char path[PATH_MAX]);
+int tables_pin_check(const struct tables *t, unsigned pin, bool repair);
 
 /*
  * Of the tables that are published into, one alone is of no use, and writing into those that are
  * left would disturb the programs that go by the one that has no pin: where not all are there, the
  * others' pins go too, and all are made anew.
  */
-int tables_pins_sort_out(const char *bpffs);
+int tables_pins_sort_out(const char *dir);
 
 /* The kernel's tick: rate, and time now as programs see it, since it was last asked for it. */
 uint32_t tables_hertz(void);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The pins of tables and kernel maps: still there and still theirs? And how large the maps are. */
+/*
+ * The pins of tables, kernel maps and programs: still there and still theirs? And how large the
+ * maps are. Their directories are tables_dirs.c's.
+ */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 
-#include "tables.h"
+#include "tables_private.h"
 #include "util.h"
 
 static int map_info(int fd, struct bpf_map_info *info)
@@ -32,36 +34,72 @@ const char *tables_pin_name(unsigned pin)
 		TABLES_MAP_LIST(X)
 #undef X
 	};
+	static const char *const programs[] = {"np_xdp", "np_egress", TABLES_ALIVE};
 
-	return pin < TABLES ? tables_name(pin) : maps[pin - TABLES];
+	if (pin < TABLES)
+		return tables_name(pin);
+	return pin < TABLES + TABLES_MAPS ? maps[pin - TABLES]
+					  : programs[pin - TABLES - TABLES_MAPS];
 }
 
-int tables_pin_check(const struct tables *t, const char *bpffs, unsigned pin, bool repair)
+/* What is to have the pin; -1: nothing. Programs are those that know these tables alone. */
+static int pin_fd(const struct tables *t, unsigned pin)
 {
-	const int own = pin < TABLES ? t->fd[pin] : t->map_fd[pin - TABLES];
-	struct bpf_map_info mine, there;
+	if (pin < TABLES)
+		return t->fd[pin];
+	return pin < TABLES + TABLES_MAPS ? t->map_fd[pin - TABLES]
+					  : t->plain_fd[pin - TABLES - TABLES_MAPS];
+}
+
+/* The kernel's number of a map or program; 0: it is none. */
+static uint32_t number_of(int fd, bool program)
+{
+	struct bpf_prog_info info = {};
+	uint32_t length = sizeof(info);
+	struct bpf_map_info map;
+
+	if (program)
+		return bpf_obj_get_info_by_fd(fd, &info, &length) ? 0 : info.id;
+	return map_info(fd, &map) ? 0 : map.id;
+}
+
+int tables_pin_file(const struct tables *t, unsigned pin, char path[PATH_MAX])
+{
+	const bool shared =
+		pin >= TABLES && pin < TABLES + TABLES_MAPS && tables_is_shared(pin - TABLES);
+	int rc = tables_pin_path(path, t->dir, tables_pin_name(pin));
+
+	if (rc || !shared || !access(path, F_OK)) /* of another size than that of all versions */
+		return rc;
+	return tables_pin_path(path, t->bpffs, tables_pin_name(pin));
+}
+
+int tables_pin_check(const struct tables *t, unsigned pin, bool repair)
+{
+	const bool program = pin >= TABLES + TABLES_MAPS;
+	const int own = pin_fd(t, pin);
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
+	int rc;
 
-	if (own < 0)
+	if (own < 0 || !t->dir)
 		return 0;
-	if (snprintf(path, sizeof(path), "%s/%s", bpffs, tables_pin_name(pin)) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
+	rc = tables_pin_file(t, pin, path);
+	if (rc)
+		return rc;
 	fd = bpf_obj_get(path);
 	if (fd < 0 && fd != -ENOENT)
 		return fd;
 	if (fd < 0)
 		return repair && bpf_obj_pin(own, path) ? -errno : 1;
-	if (map_info(own, &mine) || map_info(fd, &there))
-		return -EIO;
-	return mine.id == there.id ? 0 : -EEXIST;
+	return number_of(own, program) == number_of(fd, program) ? 0 : -EEXIST;
 }
 
 /* They name each other by number. */
 static const enum table published[] = {TABLE_frontends, TABLE_services, TABLE_slots,
 				       TABLE_backends};
 
-int tables_pins_sort_out(const char *bpffs)
+int tables_pins_sort_out(const char *dir)
 {
 	char path[PATH_MAX];
 	size_t i, there = 0;
@@ -69,7 +107,7 @@ int tables_pins_sort_out(const char *bpffs)
 	for (i = 0; i < 2 * ARRAY_SIZE(published); i++) {
 		const char *name = tables_name(published[i % ARRAY_SIZE(published)]);
 
-		if (snprintf(path, sizeof(path), "%s/%s", bpffs, name) >= (int)sizeof(path))
+		if (tables_pin_path(path, dir, name))
 			return -ENAMETOOLONG;
 		if (i < ARRAY_SIZE(published))
 			there += !access(path, F_OK);

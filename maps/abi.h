@@ -11,7 +11,32 @@
 
 #include <linux/types.h>
 
-/* Raised by every change of a struct in this folder. Tables of another version are not adopted. */
+/*
+ * Raised by every change of a struct in this folder (but for maps/sock.h, whose map all versions
+ * share). Tables of another version are not adopted but taken over, in either direction, by a
+ * nearpathd that may never have seen their layout. For that, and at no time else, these hold in all
+ * versions from 3 on:
+ *
+ * - The pins of version N are in the directory abi-N of the bpffs: its tables by their names, and
+ *   its programs np_xdp (if it has one), np_egress and np_ingress, which know these tables alone.
+ *   np_ingress is pinned last and removed first: while it is there, the tables are in use.
+ * - Tables are arrays with BPF_F_MMAPABLE, described by BTF. Fields are found in it by their names,
+ *   wherever they lie, also in structs inside; integers may change size where not said otherwise.
+ * - flow_index4 and _6: struct np_bucket and the hash of maps/hash.h, keyed with config.hash_key,
+ *   with the same numbers of buckets and records, a power of two; in the lower half of an entry
+ *   the record's number and, in the upper 2 bits, its enum np_name.
+ * - flows4 and _6: seq, seen (4 bytes each), port[], index[], protocol, state, flags, service,
+ *   backend, born, addr[]; what they mean, the places of enum np_place, the names of enum np_name
+ *   and the bits of flags below 0x100 (maps/flow.h). A record is claimed by making seq odd, then
+ *   loses its names, is given state 0, and seq is made even. States go by the names of enum
+ *   np_flow_state; one that is not known here is taken for a flow in use.
+ * - config.handover (4 bytes) is an enum np_handover.
+ * - What is taken along if it is found, else not: frontends (buckets, whose lower halves are
+ *   numbers of services) and services {addr, port, protocol, family, id}; backends {addr, port,
+ *   family, flags}; snat_ports {next, refused}, by number of the backend; stats.packets[][] and
+ *   service_stats {connections[], refused}, by the names of enum np_hook, np_reason and
+ *   np_zone_class; affinity {client, service, family} -> {addr, port, backend, seen}.
+ */
 #define NP_ABI_VERSION 3
 
 #define NP_STATIC_ASSERT(expr) _Static_assert(expr, #expr)

@@ -58,6 +58,16 @@ enum np_detect {
 	NP_DETECT_BY_IFACE,  /* NP_IFACE_POD is set where they come in */
 };
 
+/*
+ * np_config.handover: how far these tables have taken over from those of another version, which
+ * holds flows that are yet to be moved here. Read by programs that nearpathd loads for it.
+ */
+enum np_handover {
+	NP_HANDOVER_NONE,  /* there are no others, or they hold nothing any more */
+	NP_HANDOVER_ALL,   /* some programs may know only the others: flows begin there */
+	NP_HANDOVER_KNOWN, /* flows begin here, unless the others may know their tuple */
+};
+
 /* One entry. Every word is read alone: no field may depend on another. */
 struct np_config {
 	__u32 abi_version;
@@ -76,7 +86,9 @@ struct np_config {
 	__u32 localhost_nodeports6; /* and at ::1 */
 	__u32 sock_drain; /* 1: what the node's own processes begin is left to the kernel */
 	__u32 sock_asks;  /* 1: the map sock_carried may have some of theirs */
+	__u32 handover;	  /* enum np_handover */
+	__u32 pad;
 };
-NP_STATIC_ASSERT(sizeof(struct np_config) == 736);
+NP_STATIC_ASSERT(sizeof(struct np_config) == 744);
 
 #endif

@@ -22,6 +22,9 @@
 /* Constants: see maps/settings.h. */
 const volatile struct np_settings np = {};
 
+/* Never read: the enums whose numbers are in the tables, for the BTF that goes with the tables. */
+const volatile struct np_words np_words = {};
+
 /* Index of frontends by address, port and protocol. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -23,6 +23,8 @@ struct np_settings {
 	__u32 iface_mask;
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
+	__u32 before4_mask; /* of the index that is replaced: datapath/handover.h */
+	__u32 before6_mask;
 
 	__u32 flow_timeout[NP_FLOW_STATES_ROOM]; /* by enum np_flow_state, in jiffies */
 
@@ -35,8 +37,17 @@ struct np_settings {
 
 	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
 	__u8 conntrack;	      /* the kernel's conntrack is loaded and can be asked (6.0) */
-	__u8 pad[6];
+	__u8 handover;	      /* tables of another version are being replaced */
+	__u8 pad[5];
 };
-NP_STATIC_ASSERT(sizeof(struct np_settings) == 200);
+NP_STATIC_ASSERT(sizeof(struct np_settings) == 208);
+
+/* The enums whose numbers are in the tables: see maps/abi.h. */
+struct np_words {
+	enum np_flow_state flow_state;
+	enum np_hook hook;
+	enum np_reason reason;
+	enum np_zone_class zone_class;
+};
 
 #endif

@@ -34,6 +34,9 @@
 
 #define TC_NEXT TC_ACT_UNSPEC /* TCX_NEXT has the same value */
 
+/* No verdict: the programs of before are to see the packet (datapath/handover.h). */
+#define TC_BEFORE 0x6e70
+
 /*
  * What the fast path leaves to be done. It returns instead of calling, so that its stack is free
  * again when the deep calls begin: all frames of a chain share 512 bytes.
@@ -46,6 +49,7 @@ enum todo {
 	TODO_FRAGMENT,
 	TODO_ICMP,
 	TODO_RESET, /* of a flow whose endpoint is gone */
+	TODO_BEFORE, /* a flow of the tables of before, as far as these can tell */
 };
 
 static __always_inline __u32 hook_space(__u32 hook)
@@ -139,7 +143,10 @@ __noinline int tc_clamp6(struct __sk_buff *skb, __u32 l2_len, __u32 limit, __u32
 	return clamp(skb, l2_len, limit, how, NP_IPV6);
 }
 
-/* A fragment other than the first: only addresses are rewritten. */
+/*
+ * A fragment other than the first: only addresses are rewritten. Not 0: the programs of before may
+ * know more of it.
+ */
 static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
 {
 	struct packet p = {};
@@ -150,11 +157,11 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_FRAGMENT)
 		return 0;
 	if (!fragment_ports(&p, hook, family))
-		return count(hook, NP_REASON_FRAGMENT_LOST);
+		return np.handover ?: count(hook, NP_REASON_FRAGMENT_LOST);
 	t = tuple_whole(&p.tuple, family);
 	hit = flow_find_rare(&t, hook_space(hook), family);
 	if (!hit.flow)
-		return 0;
+		return np.handover;
 	t = flow_translate(hit.flow, hit.name, &p.tuple, false, family);
 	diff = tuple_diff_addr(&p.tuple, &t, family);
 	if (!flow_unchanged(&hit, &t, family))
@@ -165,7 +172,9 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	return 0;
 }
 
-/* 1: an echo request. */
+#define ICMP_REQUEST 1
+#define ICMP_UNKNOWN 2 /* handover: for the programs of before */
+
 static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook, int family)
 {
 	struct packet p = {};
@@ -174,10 +183,10 @@ static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook,
 	if (l2_len > ETH_HLEN || packet_parse(&p, skb, l2_len, family) != PARSE_ICMP)
 		return 0;
 	if (icmp_is_request(p.l4, (void *)(long)skb->data_end, family))
-		return 1;
+		return before_decides(family) ? ICMP_UNKNOWN : ICMP_REQUEST;
 	if (icmp_translate(&p, (void *)(long)skb->data_end, hook_space(hook), family))
-		count(hook, NP_REASON_ICMP_TRANSLATED);
-	return 0;
+		return count(hook, NP_REASON_ICMP_TRANSLATED);
+	return np.handover ? ICMP_UNKNOWN : 0;
 }
 
 /* The request of a packet without ports: connect() will find no flow to make for it. */
@@ -272,6 +281,9 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	opens = packet_opens(&p) &&
 		(ingress || p.tuple.protocol != IPPROTO_UDP || iface->flags & NP_IFACE_CONNTRACK);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
+	if (np.handover && !hit.flow && !(opens && ingress && is_asked(skb, p.tuple.ports)) &&
+	    before_knows(&p.tuple, hook_space(hook), family))
+		return TODO_BEFORE;
 	if (hit.flow && opens && ingress && is_asked(skb, p.tuple.ports))
 		hit.flow = NULL;
 	if (hit.flow && opens &&
@@ -350,11 +362,13 @@ static __always_inline int tc_reset(struct __sk_buff *skb, __u32 l2_len, __u32 h
 static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface,
 				   struct flow_request *r, __u32 hook, int family)
 {
-	int request = family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
-					: tc_icmp6(skb, iface->l2_len, hook);
+	int found = family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
+				      : tc_icmp6(skb, iface->l2_len, hook);
 	int made;
 
-	if (!request || hook != NP_HOOK_INGRESS)
+	if (found == ICMP_UNKNOWN)
+		return TC_BEFORE;
+	if (found != ICMP_REQUEST || hook != NP_HOOK_INGRESS)
 		return TC_NEXT;
 	if (family == NP_IPV4)
 		tc_request4(skb, iface->l2_len, r);
@@ -376,6 +390,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		todo = tc_fast(skb, iface, r, hook, family);
 		if (todo == TODO_NOTHING)
 			return TC_NEXT;
+		if (todo == TODO_BEFORE)
+			return TC_BEFORE;
 		if (todo == TODO_PULL) {
 			if (i || tc_pull(skb))
 				return TC_NEXT;
@@ -404,12 +420,13 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
 		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)
-		family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
-				  : tc_fragment6(skb, iface->l2_len, hook);
-	else if (todo == TODO_ICMP)
+		return (family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
+					  : tc_fragment6(skb, iface->l2_len, hook))
+			       ? TC_BEFORE
+			       : TC_NEXT;
+	if (todo == TODO_ICMP)
 		return tc_icmp(skb, iface, r, hook, family);
-	else
-		tc_clamp_to_iface(skb, iface, hook, family);
+	tc_clamp_to_iface(skb, iface, hook, family);
 	return TC_NEXT;
 }
 
@@ -437,6 +454,29 @@ SEC("tc")
 int np_egress(struct __sk_buff *skb)
 {
 	return tc_run(skb, NP_HOOK_EGRESS);
+}
+
+/* The same two during a handover. Tail calls are the main program's: below, 256 bytes are all. */
+static __always_inline int tc_run_over(struct __sk_buff *skb, __u32 hook)
+{
+	int verdict = tc_run(skb, hook);
+
+	if (verdict != TC_BEFORE)
+		return verdict;
+	bpf_tail_call(skb, &before, hook);
+	return TC_NEXT; /* there was none */
+}
+
+SEC("tc")
+int np_ingress_over(struct __sk_buff *skb)
+{
+	return tc_run_over(skb, NP_HOOK_INGRESS);
+}
+
+SEC("tc")
+int np_egress_over(struct __sk_buff *skb)
+{
+	return tc_run_over(skb, NP_HOOK_EGRESS);
 }
 
 /* For nearpathd, which cannot read jiffies otherwise; run by BPF_PROG_TEST_RUN and never attached.

@@ -30,6 +30,7 @@ enum todo {
 	TODO_CONNECT, /* opens a connection and has no flow: request is set */
 	TODO_SEND,    /* rewritten, the rest of struct out is set */
 	TODO_CLAMP,   /* the same, and it is a SYN */
+	TODO_BEFORE,  /* a flow of the tables of before, as far as these can tell */
 };
 
 /* Where a packet goes, or what has to be done first. */
@@ -196,6 +197,8 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 		return TODO_PASS;
 	opens = packet_opens(&p);
 	hit = flow_find(&p.tuple, NP_HASH_INGRESS, family, &scratch);
+	if (!hit.flow && before_knows(&p.tuple, NP_HASH_INGRESS, family))
+		return TODO_BEFORE;
 	if (hit.flow && opens &&
 	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
 		flow_end(hit.number, hit.seq, family);
@@ -264,10 +267,13 @@ static __always_inline int fast(struct xdp_md *ctx, struct out *out, int family)
 }
 
 static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struct out *out,
-			       int family)
+			       bool over, int family)
 {
 	int todo = fast(ctx, out, family);
 
+	/* A tail call is the main program's, which this is part of: below it, 256 bytes are all. */
+	if (over && todo == TODO_BEFORE)
+		bpf_tail_call(ctx, &before, NP_HOOK_XDP); /* if there is none, it is tc's */
 	if (todo == TODO_CONNECT) {
 		/* What is refused or not a service's is left to tc, which answers it. */
 		todo = connect(ctx, &out->request, iface, family);
@@ -296,8 +302,7 @@ static __always_inline bool is_mac(const __u8 *a, const __u8 *b)
 	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
 }
 
-SEC("xdp")
-int np_xdp(struct xdp_md *ctx)
+static __always_inline int xdp_run(struct xdp_md *ctx, bool over)
 {
 	struct ethernet *eth = (void *)(long)ctx->data;
 	struct np_iface *iface;
@@ -311,10 +316,23 @@ int np_xdp(struct xdp_md *ctx)
 	if (!iface || !is_mac(eth->dst, iface->mac))
 		return XDP_PASS;
 	if (eth->protocol == bpf_htons(ETH_P_IP))
-		return run(ctx, iface, &out, NP_IPV4);
+		return run(ctx, iface, &out, over, NP_IPV4);
 	if (eth->protocol == bpf_htons(ETH_P_IPV6))
-		return run(ctx, iface, &out, NP_IPV6);
+		return run(ctx, iface, &out, over, NP_IPV6);
 	return XDP_PASS;
+}
+
+SEC("xdp")
+int np_xdp(struct xdp_md *ctx)
+{
+	return xdp_run(ctx, false);
+}
+
+/* The same during a handover. */
+SEC("xdp")
+int np_xdp_over(struct xdp_md *ctx)
+{
+	return xdp_run(ctx, true);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
