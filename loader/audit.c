@@ -122,7 +122,8 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	if (!rc || tables_pin_file(d->tables, place, path))
 		return;
 	difference_set(diff.what, "pin \"%s\"", path);
-	difference_set(diff.wanted, "the table or program in use");
+	difference_set(diff.wanted, "the %s in use",
+		       place < TABLES + TABLES_MAPS ? "table" : "program");
 	difference_set(diff.found, "%s",
 		       rc == -EEXIST ? "another; remove it, and this one is pinned again"
 		       : rc > 0	     ? "nothing"

@@ -9,17 +9,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
-#include "bpffs.h"
-#include "flowtable.h"
 #include "takeover.h"
 #include "util.h"
 
@@ -240,79 +236,6 @@ bool daemon_has_sock(const struct daemon *d)
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
 
-int daemon_lock(const char *path, int flags, const char *option, int *fd)
-{
-	int rc;
-
-	*fd = open(path, flags | O_CLOEXEC, 0600);
-	if (*fd >= 0 && !flock(*fd, LOCK_EX | LOCK_NB))
-		return 0;
-	rc = -errno;
-	daemon_log("cannot lock \"%s\": %s%s", path,
-		   rc == -EWOULDBLOCK ? "another nearpathd runs with this " : strerror(-rc),
-		   rc == -EWOULDBLOCK ? option : "");
-	return rc;
-}
-
-int daemon_lock_state(struct daemon *d)
-{
-	_cleanup_free_ char *path = NULL;
-	int rc = journal_open(d->options.state_dir, &d->journal);
-
-	if (rc) {
-		daemon_log("cannot open state in \"%s\": %s", d->options.state_dir, strerror(-rc));
-		return rc;
-	}
-	if (asprintf(&path, "%s/lock", d->options.state_dir) < 0)
-		return -ENOMEM;
-	return daemon_lock(path, O_RDWR | O_CREAT, "--state-dir", &d->lock_fd);
-}
-
-static int open_tables(struct daemon *d)
-{
-	const struct options *o = &d->options;
-	const struct tables_options options = {
-		.bpffs = o->bpffs,
-		.max_flows = o->max_flows,
-		.flow_seconds = o->flow_seconds,
-		.max_services = o->max_services,
-		.max_slots = o->max_slots,
-		.max_backends = o->max_backends,
-		.max_affinity = o->max_affinity,
-		.snat_port_first = o->snat_port_first,
-		.snat_port_count = o->snat_port_count,
-		.sock = o->sock,
-	};
-	const char *why;
-	int rc = bpffs_make(o->bpffs);
-
-	if (rc) {
-		daemon_log("cannot make a bpffs at \"%s\": %s; run mount -t bpf bpf /sys/fs/bpf "
-			   "before, or choose another --bpffs",
-			   o->bpffs, strerror(-rc));
-		return rc;
-	}
-	rc = daemon_lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
-	if (rc)
-		return rc;
-	rc = tables_open(&options, &d->tables, &why);
-	if (rc) {
-		daemon_log("%s", why);
-		return rc;
-	}
-	if (d->tables->adopted && (d->tables->size[TABLE_flows4] < o->max_flows ||
-				   d->tables->size[TABLE_flows4] / 2 >= o->max_flows))
-		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
-			   "them anew",
-			   d->tables->size[TABLE_flows4]);
-	rc = d->tables->adopted ? flowtable_recover(d->tables) : 0;
-	if (rc > 0)
-		daemon_log("%d flow records are free again that were being written when the "
-			   "nearpathd before was killed",
-			   rc);
-	return rc < 0 ? rc : 0;
-}
-
 static int replay_line(json_t *line, void *arg)
 {
 	const char *method = json_string_value(json_object_get(line, "method"));
@@ -353,7 +276,8 @@ static int load_state(struct daemon *d)
 	ask_own_addresses(d);
 	write_config(d);
 	daemon_publish_all(d);
-	d->known = (lines && !d->damaged) || !d->tables->adopted;
+	d->known = (lines && !d->damaged) || (!d->tables->adopted && !d->migrate);
+	d->held = !d->known && migrate_is_fresh(d->migrate);
 	if (d->damaged)
 		daemon_log(
 			"\"%s/objects.journal\" is damaged; what the tables hold stays until all "
@@ -381,22 +305,11 @@ static int start_network(struct daemon *d)
 	int rc = ifaces_new(&options, d->tables, d->netlink, &d->ifaces);
 
 	rc = rc ?: takeover_new(d, &d->takeover);
-	if (!rc)
-		look_again(d);
-	return rc;
-}
-
-/* Processes of the node: after the tables hold the state, or they would find nothing. */
-static int start_sockets(struct daemon *d)
-{
-	int rc;
-
-	takeover_sockets(d->takeover);
-	rc = sockets_new(&d->options, d->tables, d->links, &d->sockets);
-	if (!rc && d->options.sock && sockets_why(d->sockets)[0])
-		daemon_log("connections of the node's own processes are not translated: %s",
-			   sockets_why(d->sockets));
-	return rc;
+	if (rc)
+		return rc;
+	ifaces_hold(d->ifaces, d->held);
+	look_again(d);
+	return 0;
 }
 
 static int start_server(struct daemon *d)
@@ -446,7 +359,7 @@ static int start_parts(struct daemon *d)
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
 	rc = daemon_lock_state(d);
-	rc = rc ?: open_tables(d);
+	rc = rc ?: daemon_open_tables(d);
 	if (rc)
 		return rc;
 	rc = netlink_open(&network, d, &d->netlink);
@@ -458,12 +371,16 @@ static int start_parts(struct daemon *d)
 	rc = rc ?: publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: sweep_new(d->base, d->tables, &d->sweep);
 	rc = rc ?: store_new(&d->store);
+	if (!rc)
+		migrate_want(d->migrate, d->publisher);
 	d->node = (struct node){.options = &d->options, .store = d->store};
 	rc = rc ?: monitor_new(d, &d->monitor);
 	rc = rc ?: load_state(d);
 	rc = rc ?: start_events(d);
+	rc = rc ?: daemon_load_handover(d);
 	rc = rc ?: start_network(d);
-	rc = rc ?: start_sockets(d);
+	rc = rc ?: daemon_migrate(d);
+	rc = rc ?: daemon_start_sockets(d);
 	rc = rc ?: audit_new(d, &d->audit);
 	return rc ?: start_server(d);
 }
@@ -524,6 +441,7 @@ void daemon_free(struct daemon **daemon)
 	audit_free(&d->audit);
 	sockets_free(&d->sockets);
 	takeover_free(&d->takeover);
+	migrate_free(&d->migrate);
 	ifaces_free(&d->ifaces);
 	publisher_free(&d->publisher);
 	sweep_free(&d->sweep);

@@ -11,6 +11,7 @@
 #include "audit.h"
 #include "ifaces.h"
 #include "journal.h"
+#include "migrate.h"
 #include "monitor.h"
 #include "netlink.h"
 #include "node.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct netlink *netlink;
 	struct ifaces *ifaces;
 	struct sockets *sockets;
+	struct migrate *migrate; /* NULL: there are no tables of another version */
 	struct sweep *sweep;
 	struct audit *audit;
 	struct np_config
@@ -64,6 +66,7 @@ struct daemon {
 	size_t marked;	  /* TCP flows to departed endpoints, when they were last looked at */
 	bool damaged;	  /* part of the state could not be read: what was adopted stays */
 	bool replaying;	  /* start-up: collect, publish at the end */
+	bool held;	  /* only tables of another version know the objects: nothing is attached */
 	json_t *warnings; /* of the change under way */
 	json_t *touched;  /* by it: [namespace, name] of services */
 	json_t *refusals; /* why services did not fit so far, by namespace/name */
@@ -108,6 +111,28 @@ void daemon_node_config(struct daemon *d);
  * delivered is all there is.
  */
 void daemon_end_departed(struct daemon *d, bool whole);
+
+/*
+ * Flows have come from the tables of another version: those whose endpoint has departed meanwhile
+ * end as well.
+ */
+void daemon_end_moved(struct daemon *d);
+
+/*
+ * Steps of a start; each tells on stderr what went wrong and what to do. The bpffs and the tables;
+ * once they hold the state, programs that know those of another version too, should there be some;
+ * once these are attached, the exchange of the versions; and the programs of sockets.
+ */
+int daemon_open_tables(struct daemon *d);
+int daemon_load_handover(struct daemon *d);
+int daemon_migrate(struct daemon *d);
+int daemon_start_sockets(struct daemon *d);
+
+/*
+ * All objects have been delivered: should that have been waited for, the programs of this version
+ * take over now.
+ */
+int daemon_release(struct daemon *d);
 
 /* Are the programs for the node's own processes attached? */
 bool daemon_has_sock(const struct daemon *d);

@@ -63,3 +63,12 @@ void daemon_end_departed(struct daemon *d, bool whole)
 	if (judge.tcp || judge.keep_tcp)
 		publish_departed_end(d->publisher);
 }
+
+void daemon_end_moved(struct daemon *d)
+{
+	const struct publish_departed nothing = {};
+	struct publish_judge judge = judge_of(d, &nothing, true);
+
+	tables_synchronize();
+	end(d, &judge);
+}

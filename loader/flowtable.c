@@ -277,3 +277,22 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 		*number = n;
 	return 0;
 }
+
+void flowtable_follow(struct tables *t, int family, uint32_t number, uint32_t seq, uint8_t was,
+		      const struct flowtable_flow *now)
+{
+	union np_flow_word word, next;
+	struct np_flow *record;
+
+	table = t;
+	record = flow_record(number, family);
+	if (!record)
+		return;
+	next.all = word.all = __atomic_load_n(&record->word.all, __ATOMIC_RELAXED);
+	if (word.state != was || (word.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq))
+		return;
+	next.state = now->state;
+	next.born = now->born;
+	next.flags |= now->flags & ~NP_FLOW_LIFE;
+	__sync_val_compare_and_swap(&record->word.all, word.all, next.all);
+}

@@ -75,4 +75,11 @@ int flowtable_expire(struct tables *t, int family, uint32_t number);
  */
 int flowtable_recover(struct tables *t);
 
+/*
+ * The flow has gone on elsewhere since it was inserted with state "was": what it is now is written
+ * down, unless packets have moved it on here as well.
+ */
+void flowtable_follow(struct tables *t, int family, uint32_t number, uint32_t seq, uint8_t was,
+		      const struct flowtable_flow *now);
+
 #endif

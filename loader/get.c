@@ -352,8 +352,8 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 	(void)params, (void)error;
 	fill_of(d, fill);
 	*result = json_pack(
-		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:b,s:b,s:{s:i,s:i,s:i,s:i},s:o,s:o,s:o,s:o,s:o,"
-		"s:o,s:I,s:o,s:o}",
+		"{s:i,s:s,s:i,s:I,s:s,s:s,s:I,s:b,s:b,s:b,s:{s:i,s:i,s:i,s:i},s:{s:i,s:o},s:o,s:o,"
+		"s:o,s:o,s:o,s:o,s:I,s:o,s:o}",
 		"schema", 1, "version", NEARPATH_VERSION, "pid", (int)getpid(), "uptime",
 		(json_int_t)(time(NULL) - d->started), "node", d->options.node_name, "zone", zone,
 		"revision", (json_int_t)d->revision, "synced", d->synced, "delivered", d->delivered,
@@ -361,8 +361,9 @@ int method_status(void *arg, json_t *params, json_t **result, struct rpc_error *
 		(int)store_count(d->store, KUBE_SERVICE), "EndpointSlice",
 		(int)store_count(d->store, KUBE_SLICE), "Node",
 		(int)store_count(d->store, KUBE_NODE), "ServiceCIDR",
-		(int)store_count(d->store, KUBE_SERVICE_CIDR), "tables", tables_json(fill),
-		"kernel", kernel, "counters", counters_json(d->tables), "conflicts",
+		(int)store_count(d->store, KUBE_SERVICE_CIDR), "abi", "version", NP_ABI_VERSION,
+		"replacing", migrate_json(d->migrate), "tables", tables_json(fill), "kernel",
+		kernel, "counters", counters_json(d->tables), "conflicts",
 		publish_conflicts(d->publisher), "sock", sockets_json(d->sockets), "ifaces", ifaces,
 		"differences", (json_int_t)daemon_differences(d), "audit", daemon_audit_json(d),
 		"warnings", nearly_full(fill));

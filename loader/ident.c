@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The numbers under which the programs count connections: one a service port, while it exists. */
+/*
+ * The numbers under which the programs count connections: one a service port, while it exists. And
+ * what numbers there are, for those who know other tables.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,4 +128,43 @@ void ident_free(struct publisher *p)
 		drop(p, ident);
 	}
 	free(p->id_taken);
+}
+
+void publish_want(struct publisher *p, publish_wanted wanted, void *arg)
+{
+	p->wanted = wanted;
+	p->wanted_arg = arg;
+}
+
+uint32_t publish_backend_number(struct publisher *p, uint8_t family, const union np_addr *addr,
+				__be16 port)
+{
+	struct backend_key key = backend_key(family, addr, port);
+	struct backend *b;
+
+	HASH_FIND(hh, p->backends, &key, sizeof(key), b);
+	return b ? b->number : NO_NUMBER;
+}
+
+static struct frontend *find_frontend(struct publisher *p, uint8_t family,
+				      const union np_addr *addr, __be16 port, uint8_t protocol)
+{
+	struct frontend_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.addr = *addr;
+	key.port = port;
+	key.protocol = protocol;
+	key.family = family;
+	return frontend_get(p, &key);
+}
+
+uint32_t publish_service_number(struct publisher *p, uint8_t family, const union np_addr *addr,
+				__be16 port, uint8_t protocol)
+{
+	static const union np_addr any_node;
+	struct frontend *f = find_frontend(p, family, addr, port, protocol)
+				     ?: find_frontend(p, family, &any_node, port, protocol);
+
+	return f ? p->tables->services[f->version].id : NO_NUMBER;
 }

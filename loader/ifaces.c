@@ -226,6 +226,8 @@ void ifaces_apply(struct ifaces *ifs, struct iface *i, bool first)
 	bool xdp_changed = first || w.xdp != i->now.xdp;
 
 	i->now = w;
+	if (ifs->hold)
+		return;
 	if (w.lb == NP_LB_OFF || !i->link.supported) {
 		if (i->entry || (first && i->pattern[0]))
 			take_off(ifs, i);
@@ -342,7 +344,8 @@ void ifaces_resync_end(struct ifaces *ifs)
 		if (!i->seen)
 			ifaces_link_gone(ifs, i->link.ifindex);
 	}
-	sweep_table(ifs);
+	if (!ifs->hold)
+		sweep_table(ifs);
 	attach_sweep(ifs->options.links);
 }
 

@@ -42,6 +42,19 @@ void ifaces_link_gone(struct ifaces *ifs, int ifindex);
 /* The default routes may have moved: look again at which devices are uplinks. */
 void ifaces_routes(struct ifaces *ifs);
 
+/*
+ * Attach the programs of the tables again, which are others now. While they are held, none are
+ * attached and what is attached stays as it is.
+ */
+void ifaces_attach_again(struct ifaces *ifs);
+void ifaces_hold(struct ifaces *ifs, bool hold);
+
+/*
+ * See to it that no other programs of nearpath are attached anywhere than those of the tables: they
+ * are replaced where nearpath is to be, and taken off elsewhere. -EAGAIN: some are left.
+ */
+int ifaces_attach_rest(struct ifaces *ifs);
+
 /* Between a netlink overrun and the end of the new dump: links not told again are gone. */
 void ifaces_resync_begin(struct ifaces *ifs);
 void ifaces_resync_end(struct ifaces *ifs);

@@ -118,7 +118,7 @@ bool compare_iface(struct ifaces *ifs, size_t n, const struct compare *c)
 		i = i->hh.next;
 	if (!i)
 		return false;
-	if (i->now.lb == NP_LB_OFF || !i->link.supported)
+	if (ifs->hold || i->now.lb == NP_LB_OFF || !i->link.supported)
 		return true;
 	if (i->entry)
 		compare_entry(ifs, i, c);

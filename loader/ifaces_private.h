@@ -48,6 +48,7 @@ struct ifaces {
 	struct manual *manual;
 	enum np_lb lb;	/* of what is nearpath's by a pattern, unless set by hand: on or drain */
 	bool conntrack; /* it may carry conversations for kube-proxy */
+	bool hold;	/* nothing is attached or taken off */
 };
 
 /* Bring the kernel to what is wanted of an interface. first: it was not looked at before. */

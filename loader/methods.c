@@ -275,8 +275,10 @@ int daemon_commit(struct daemon *d, struct store_change **change, bool whole, js
 	/* After the services of the change: those of others may be planned otherwise now. */
 	if (!rc && !d->replaying)
 		daemon_node_changed(d);
-	if (!rc && whole && !d->replaying)
+	if (!rc && whole && !d->replaying) {
 		publish_sweep(d->publisher);
+		rc = daemon_release(d);
+	}
 	d->synced |= !rc;
 	d->delivered |= !rc && whole && !d->replaying;
 	warn_of_conflicts(d);

@@ -76,6 +76,21 @@ void publish_sweep(struct publisher *p);
 /* Every plan in order of namespace, name, port name; visit as usual: non-zero stops. */
 int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg);
 
+/*
+ * A number that a backend had in other tables: if it is free, it is its number here too. NO_NUMBER:
+ * none is wanted.
+ */
+#define NO_NUMBER UINT32_MAX
+typedef uint32_t (*publish_wanted)(void *arg, uint8_t family, const union np_addr *addr,
+				   __be16 port);
+void publish_want(struct publisher *p, publish_wanted wanted, void *arg);
+
+/* The numbers of a backend, and of the service port of a frontend, or NO_NUMBER. */
+uint32_t publish_backend_number(struct publisher *p, uint8_t family, const union np_addr *addr,
+				__be16 port);
+uint32_t publish_service_number(struct publisher *p, uint8_t family, const union np_addr *addr,
+				__be16 port, uint8_t protocol);
+
 /* Is this frontend of the plan in the tables? */
 bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *f);
 

@@ -101,6 +101,8 @@ struct publisher {
 	struct space *space;
 	publish_source source;
 	void *source_arg;
+	publish_wanted wanted; /* NULL: nobody knows numbers */
+	void *wanted_arg;
 	struct frontend *frontends;
 	struct backend *backends;
 	struct backend **by_number; /* of the backend table */

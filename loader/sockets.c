@@ -82,7 +82,7 @@ static void start(struct sockets *s, const struct options *o, struct tables *t, 
 		attach_sock(links, s->cgroup, t->sock_fd, s->why, sizeof(s->why));
 }
 
-int sockets_new(const struct options *options, struct tables *t, const char *links,
+int sockets_new(const struct options *options, struct tables *t, const char *links, bool hold,
 		struct sockets **sockets)
 {
 	struct sockets *s = calloc(1, sizeof(*s));
@@ -96,7 +96,10 @@ int sockets_new(const struct options *options, struct tables *t, const char *lin
 	s->tables = t;
 	s->list_fd = t->list_fd;
 	s->peers_fd = t->map_fd[TABLES_MAP_sock_peers];
-	start(s, options, t, links);
+	if (hold)
+		snprintf(s->why, sizeof(s->why), "all objects are yet to be delivered");
+	else
+		start(s, options, t, links);
 	*sockets = s;
 	return 0;
 }

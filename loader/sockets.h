@@ -16,9 +16,10 @@ struct sockets;
 
 /*
  * Attach the programs of t, or take them off (options->sock). Not being able to is no failure, as
- * packets do without: sockets_why() tells. links: as in attach.h. -ENOMEM.
+ * packets do without: sockets_why() tells. links: as in attach.h. hold: leave what is attached, as
+ * the tables of t hold nothing yet. -ENOMEM.
  */
-int sockets_new(const struct options *options, struct tables *t, const char *links,
+int sockets_new(const struct options *options, struct tables *t, const char *links, bool hold,
 		struct sockets **sockets);
 
 /* The programs stay attached. */

@@ -61,6 +61,20 @@ static void backend_fill(struct publisher *p, struct backend *b)
 	backend_write(p, b);
 }
 
+/* The number it had in other tables, where it can be had. */
+static int take_backend(struct publisher *p, const struct backend_key *key, uint32_t *number)
+{
+	uint32_t wanted = NO_NUMBER;
+
+	if (p->wanted)
+		wanted = p->wanted(p->wanted_arg, key->family, &key->addr, key->port);
+	if (wanted < p->tables->size[TABLE_backends] && !space_adopt_backend(p->space, wanted)) {
+		*number = wanted;
+		return 0;
+	}
+	return space_take_backend(p->space, number);
+}
+
 static int backend_get(struct publisher *p, const struct backend_key *key, struct backend **backend)
 {
 	struct backend *b;
@@ -74,7 +88,7 @@ static int backend_get(struct publisher *p, const struct backend_key *key, struc
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	rc = space_take_backend(p->space, &b->number);
+	rc = take_backend(p, key, &b->number);
 	if (rc) {
 		p->full = TABLE_backends;
 		free(b);

@@ -48,7 +48,7 @@ enum todo {
 	TODO_PULL,    /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
-	TODO_RESET, /* of a flow whose endpoint is gone */
+	TODO_RESET,  /* of a flow whose endpoint is gone */
 	TODO_BEFORE, /* a flow of the tables of before, as far as these can tell */
 };
 
