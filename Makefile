@@ -69,7 +69,7 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
-test: all $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/selftests/stress/stress \
+test: all $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/selftests/stress/stress \
 	$(BUILD)/bench/packet
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
 
@@ -125,6 +125,13 @@ $(BUILD)/selftests/stress/stress: $(STRESS) $(BUILD)/libnearpath.a
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
+# The same daemon with another ABI version and layout, for the tests of upgrades.
+NEXT_SRC := Makefile $(foreach d,maps datapath tc xdp sock loader,$(wildcard $(d)/*.[ch]))
+$(BUILD)/next/nearpathd: selftests/next-abi.sh $(NEXT_SRC)
+	$(call say,NEXT,$@)selftests/next-abi.sh . $(BUILD)/next/src && \
+		CFLAGS=-O1 $(MAKE) --no-print-directory -s -C $(BUILD)/next/src \
+		BUILD=$(abspath $(BUILD)/next) $(abspath $(BUILD)/next/nearpathd)
+
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/nearpathd $(DESTDIR)$(PREFIX)/sbin/nearpathd
 	install -D -m 755 $(BUILD)/nearpath $(DESTDIR)$(PREFIX)/bin/nearpath
@@ -152,4 +159,4 @@ clean: ## remove build/
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/next/*' 2>/dev/null)

@@ -8,6 +8,7 @@ set -euo pipefail
 
 NP_SELFTESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 NEARPATH_BUILD=${NEARPATH_BUILD:-$(dirname "$NP_SELFTESTS")/build}
+NEARPATHD=${NEARPATHD:-$NEARPATH_BUILD/nearpathd} # another may be started in its place
 NP_PREFIX=np-$$
 NP_DIR=${TMPDIR:-/tmp}/$NP_PREFIX
 NP_PASSED=0
@@ -279,6 +280,11 @@ daemon_dir() {
 	echo "$NP_DIR/daemon-$1"
 }
 
+# tables_dir NAME: the pins of its tables, which are of one ABI version.
+tables_dir() {
+	echo "$(daemon_dir "$1")"/bpf/abi-*
+}
+
 # The bpffs is mounted out here: ip netns exec gives each command mounts of its own, and what the
 # daemon pins must outlive it.
 daemon_prepare() {
@@ -294,10 +300,10 @@ start_daemon() {
 	local name=$1 dir
 	shift
 	dir=$(daemon_dir "$name")
-	[[ -x $NEARPATH_BUILD/nearpathd ]] || die "no \"$NEARPATH_BUILD/nearpathd\": run make"
+	[[ -x $NEARPATHD ]] || die "no \"$NEARPATHD\": run make"
 	daemon_prepare "$name"
 	rm -f "$dir/socket"
-	spawn "nearpathd-$name" "$name" "$NEARPATH_BUILD/nearpathd" --node-name "$name" \
+	spawn "nearpathd-$name" "$name" "$NEARPATHD" --node-name "$name" \
 		--socket "$dir/socket" --bpffs "$dir/bpf" --state-dir "$dir/state" "$@"
 	if ! wait_for -t 20 daemon_answers_or_gone "$name" || ! daemon_answers "$name"; then
 		cat "$NP_DIR/nearpathd-$name.log" >&2

@@ -45,13 +45,14 @@ table_damages() {
 		ranges|damage ranges 192.0.2.50 80|Service "live/ranged" .* LoadBalancer .*: wanted its source ranges, found 2 of them missing
 		pin|unpin frontends|pin ".*/frontends": wanted the table in use, found nothing
 		map|unpin affinity|pin ".*/affinity": wanted the table in use, found nothing
+		program|unpin np_ingress|pin ".*/np_ingress": wanted the program in use, found nothing
 	END
 }
 
 program_damages() {
 	cat <<-END
 		ingress|detach $(index_of zlink)-ingress|interface "zlink": tc ingress: wanted nearpath's program by tcx, found program "np_ingress" \(id [0-9]+\) is not attached
-		egress|unpin links/$(index_of zlink)-egress|interface "zlink": tc egress: wanted nearpath's program by tcx, found program "np_egress"
+		egress|unpin ../links/$(index_of zlink)-egress|interface "zlink": tc egress: wanted nearpath's program by tcx, found program "np_egress"
 		xdp|xdp_off zlink|interface "zlink": XDP: wanted nearpath's program by generic, found nothing is attached
 		sock|detach sock_connect4|programs for the node's own processes: wanted attached at ".*", found connect4: program [0-9]+ is not attached
 	END
@@ -71,11 +72,11 @@ index_of() {
 }
 
 damage() {
-	"$(tool damage)" "$(daemon_dir node-a)/bpf" "$@"
+	"$(tool damage)" "$(tables_dir node-a)" "$@"
 }
 
 unpin() {
-	rm "$(daemon_dir node-a)/bpf/$1"
+	rm "$(tables_dir node-a)/$1"
 }
 
 detach() {
@@ -218,7 +219,7 @@ repairs_more_than() {
 # What is not the daemon's to remove is told once, and stays until it is gone.
 beyond_repair() {
 	local log=$NP_DIR/nearpathd-node-a.log bpf
-	bpf=$(daemon_dir node-a)/bpf
+	bpf=$(tables_dir node-a)
 	mv "$bpf/slots" "$bpf/mine"
 	wait_for -t 20 test -e "$bpf/slots" || fail "a pin that was moved away is not there again"
 	rm "$bpf/slots"

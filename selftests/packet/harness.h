@@ -156,4 +156,13 @@ int sctp_run(void);
 int affinity_run(void);
 int truncated_run(void);
 
+/*
+ * From now on the packets meet the programs of tables that take over from the world's; what they
+ * do not know is to be as it always was. Until handover_close().
+ */
+int handover_open(void);
+void handover_close(void);
+void handover_follow(void); /* the interfaces are the same to both */
+int handover_run(void);
+
 #endif

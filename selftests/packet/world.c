@@ -212,6 +212,7 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	t->ifaces[world.ns.uplink].ifindex = world.ns.uplink;
 	t->ifaces[world.ns.second] = usual;
 	t->ifaces[world.ns.second].ifindex = world.ns.second;
+	handover_follow();
 }
 
 struct np_flow *flow_at(uint32_t number)

@@ -464,6 +464,17 @@ static struct timespec wait_time(const struct load *l)
 	return (struct timespec){.tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC};
 }
 
+/* Connections that are held say their last word now. */
+static void stop(struct load *l)
+{
+	uint32_t i;
+
+	l->end = l->next_check = 0;
+	for (i = 0; i < l->opt.concurrency; i++)
+		if (l->slots[i].state == STATE_REST)
+			l->slots[i].deadline = l->now;
+}
+
 static void run(struct load *l)
 {
 	struct epoll_event events[MAX_EVENTS];
@@ -478,8 +489,8 @@ static void run(struct load *l)
 		wait = wait_time(l);
 		n = epoll_pwait2(l->epoll, events, MAX_EVENTS, &wait, NULL);
 		l->now = clock_ns();
-		if (told_to_stop)
-			l->end = 0;
+		if (told_to_stop && l->end)
+			stop(l);
 		for (i = 0; i < n; i++)
 			slot_event(l, events[i].data.ptr, events[i].events);
 		check_deadlines(l);

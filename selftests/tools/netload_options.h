@@ -47,7 +47,8 @@ static const char netload_help[] =
 	"  -k, --keep               hold each connection --seconds, a message every interval\n"
 	"  -j, --json               print the result as one JSON object\n"
 	"  -h, --help               this text\n"
-	"Exit: 0 all succeeded, 1 some failed, 2 usage. SIGTERM and SIGINT end the run early.\n";
+	"Exit: 0 all succeeded, 1 some failed, 2 usage. SIGTERM and SIGINT end the run early:\n"
+	"none is started any more, and those that are kept say their last word.\n";
 
 /* "A.B.C.D", "A.B.C.D:PORT", "V6" or "[V6]:PORT". */
 static int address_parse(const char *text, union address *out)
