@@ -228,6 +228,7 @@ static void finish(struct migrate *m)
 	tables_synchronize();
 	move_stats(m->from, m->to); /* its memory lasts as long as it is mapped */
 	tables_handover_forget(m->to);
+	publish_want(m->publisher, NULL, NULL); /* the numbers go with m */
 	end.milliseconds = milliseconds_since(&m->begun);
 	m->done(&end, m->arg); /* frees m */
 }

@@ -133,6 +133,7 @@ killing() {
 	local i changed=0
 	for ((i = 0; i < KILLS; i++)); do
 		sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
+		np_alive "${NP_PIDS[nearpathd-node-a]}" || fail "nearpathd died by itself, time $i"
 		kill_daemon node-a
 		if [[ -x $NEXT && $((i % 3)) == 2 ]]; then
 			[[ $NEARPATHD == "$OLD" ]] && NEARPATHD=$NEXT || NEARPATHD=$OLD

@@ -33,6 +33,7 @@ objects() {
 	world_slice web upgrade "$WORLD_PORT" server-a server-b
 	world_service far upgrade "$FAR" 80 30081
 	WORLD_FAMILIES=4 world_slice far upgrade "$WORLD_PORT" server-b
+	world_service other upgrade 10.96.0.90 80
 	world_service self upgrade "$SELF" 80
 	WORLD_FAMILIES=4 world_slice self upgrade "$WORLD_PORT" server-a
 	world_service dns upgrade "$UDP,$UDP6" 53 30053 UDP
@@ -122,6 +123,14 @@ to() {
 	else
 		fail "$1: it has not taken over: $(cat "$NP_DIR/nearpathd-node-a.log")"
 	fi
+	backend_after "$1"
+}
+
+# An endpoint that neither has seen: what was read of the other's tables is not there any more.
+backend_after() {
+	WORLD_FAMILIES=4 world_slice other upgrade "$((9000 + RANDOM % 1000))" server-a
+	world_apply node-a
+	check "$1: a new endpoint, and the daemon goes on" daemon_answers node-a
 }
 
 # Only those whose load goes on: the connections opened and closed meanwhile do not count.
