@@ -18,7 +18,7 @@ IP=10.96.0.10
 SMALL=(--max-services 256 --max-backends 64 --max-slots 1024 --xdp generic)
 
 # One Service for each way to damage one, at 10.96.5.N:80.
-VICTIMS=(entry extra policy flags run version slot backend)
+VICTIMS=(extra entry policy flags run version slot backend)
 
 # kind|what is done|what nearpath diff says of it
 table_damages() {

@@ -175,7 +175,7 @@ bad_switches() {
 # others_served WHAT: the command is answered at once while something else goes on.
 others_served() {
 	check "$1: others are served meanwhile" timeout 3 \
-		"$NEARPATH_BUILD/nearpath" --socket "$(socket_of)" status
+		"$NEARPATH_BUILD/nearpath" --socket "$(socket_of)" iface list
 }
 
 # hold LABEL COUNT DATA: silent connections, each of which has sent DATA, until stop LABEL.
@@ -215,7 +215,7 @@ long_line() {
 	head -c "$LINE_MAX" /dev/zero | tr '\0' x | raw >"$NP_DIR/long.out" &
 	NP_PIDS[long]=$!
 	while np_alive "${NP_PIDS[long]}"; do
-		timeout 2 "$NEARPATH_BUILD/nearpath" --socket "$(socket_of)" status >/dev/null ||
+		timeout 2 "$NEARPATH_BUILD/nearpath" --socket "$(socket_of)" iface list >/dev/null ||
 			kept_waiting=$((kept_waiting + 1))
 	done
 	check_equal "a line of 100 MB: others that were kept waiting" 0 "$kept_waiting"
