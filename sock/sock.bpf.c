@@ -363,6 +363,63 @@ static __always_inline bool is_kernels_send(struct bpf_sock_addr *ctx, struct np
 	return sk->dst_port == DPORT(t->ports) && addr_equal(&peer, &t->dst, NP_IPV6);
 }
 
+/* Does another socket of the host talk to the backend of d from this port, and so has the tuple? */
+static __always_inline bool has_tuple(struct bpf_sock_addr *ctx, const struct np_decision *d,
+				      __u32 port, __u32 family)
+{
+	__u32 number = d->backend, size = sizeof(((struct bpf_sock_tuple *)0)->ipv4);
+	struct np_backend *b = bpf_map_lookup_elem(&backends, &number);
+	struct bpf_sock_tuple u = {};
+	union np_addr src;
+	struct bpf_sock *sk;
+
+	if (!b)
+		return false;
+	addr_set4(&src, 0);
+	bound_get(ctx, &src, family);
+	if (addr_is_zero(&src))
+		src = b->snat;
+	if (family == NP_IPV4) {
+		u.ipv4.saddr = b->addr.v4;
+		u.ipv4.daddr = src.v4;
+		u.ipv4.sport = b->port;
+		u.ipv4.dport = bpf_htons(port);
+	} else {
+		size = sizeof(u.ipv6);
+		addr_write(u.ipv6.saddr, &b->addr, NP_IPV6);
+		addr_write(u.ipv6.daddr, &src, NP_IPV6);
+		u.ipv6.sport = b->port;
+		u.ipv6.dport = bpf_htons(port);
+	}
+	sk = bpf_skc_lookup_tcp(ctx, &u, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	size = sk->state;
+	bpf_sk_release(sk);
+	return size != BPF_TCP_LISTEN;
+}
+
+/*
+ * A TCP socket that is bound to a port is given a backend that this port does not talk to yet, by
+ * another frontend or directly, if there is one: else its connect() is -EADDRNOTAVAIL.
+ */
+__noinline int sock_apart(struct bpf_sock_addr *ctx, struct tuple *t, struct np_decision *d,
+			  __u32 family)
+{
+	__u32 port = socket_of(ctx)->src_port;
+	int i;
+
+	if (!t || !d || !port || ctx->protocol != IPPROTO_TCP)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < APART_TRIES; i++) {
+		if (d->verdict != NP_VERDICT_FORWARD || !has_tuple(ctx, d, port, family))
+			return 0;
+		decide(t, 0, DECIDE_LOCAL, family, d);
+	}
+	return 0;
+}
+
 /* connect() or sendmsg(). */
 static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool six)
 {
@@ -382,6 +439,8 @@ static __always_inline int start(struct bpf_sock_addr *ctx, bool connects, bool 
 	bound_get(ctx, &t.src, family);
 	fill_tuple(&t, family);
 	n = sock_decide(&t, family, &d, connects ? NULL : s, first_peer(ctx));
+	if (connects)
+		sock_apart(ctx, &t, &d, family);
 	if (d.verdict == NP_VERDICT_PASS || is_probe(ctx, &d, connects))
 		return pass(s, &t, &d, family, connects);
 	if ((n == PEER_NONE || !s) && is_left(ctx, &t, family, connects))

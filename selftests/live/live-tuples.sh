@@ -14,15 +14,16 @@
 WORLD_DELAY_MS=1
 HOLD=(--keep --seconds 1.5 --interval-us 10000 --timeout-ms 1000)
 
-declare -A NUMBER=([one]=1 [two]=2 [three]=3)
+declare -A NUMBER=([one]=1 [two]=2 [three]=3 [both]=4)
 
-# service NAME PROTOCOL: all of them have server-b as the only endpoint.
+# service NAME PROTOCOL [POD]: all of them have server-b as an endpoint.
 service() {
-	local n=${NUMBER[$1]} third=0 protocol=$2
+	local name=$1 n=${NUMBER[$1]} third=0 protocol=$2
 	[[ $protocol == TCP ]] || third=1
 	world_service "$1-${protocol,,}" collide "10.96.$third.$n,fd00:96::$third:$n" 80 \
 		"$((30080 + n))" "$protocol"
-	WORLD_PROTOCOL=$protocol world_slice "$1-${protocol,,}" collide "$WORLD_PORT" server-b
+	shift 2
+	WORLD_PROTOCOL=$protocol world_slice "$name-${protocol,,}" collide "$WORLD_PORT" server-b "$@"
 }
 
 # to FAMILY NAME [PROTOCOL]: where a service is, or server-b itself if NAME is "direct".
@@ -210,6 +211,25 @@ from_node() {
 			--timeout-ms 900 || { failed=$((failed + 1)); cat "$NP_DIR/load-node-again.log"; }
 	done
 	check_equal "IPv$f, the node from one port again and again: failed" 0 "$failed"
+	beside_from_node "$f"
+}
+
+# A port of the node that talks to server-b: by another service it is given the other endpoint.
+beside_from_node() {
+	local f=$1 any=0.0.0.0:5013
+	[[ $f == 4 ]] || any=[::]:5013
+	world_load_start node-held node-a --connect "$(to "$f" one)" --source "$any" "${HOLD[@]}"
+	wait_for holds_at node-a 5013 || true
+	world_load node-beside node-a --connect "$(to "$f" both)" --source "$any" --linger0 \
+		--count 10 --timeout-ms 900 || true
+	check_equal "IPv$f, the node to another service from a port in use: failed, who answered" \
+		"0 server-a 10" "$(world_result node-beside failed) $(world_names node-beside servers)"
+	world_load_end node-held || true
+	check_equal "IPv$f, the first goes on: failed" 0 "$(world_result node-held failed)"
+}
+
+holds_at() {
+	[[ -n $(in_ns "$1" ss -Htn state established sport = :"$2") ]]
 }
 
 # What the collisions left behind does not hinder others.
@@ -227,6 +247,7 @@ main() {
 		service "$name" TCP
 		service "$name" UDP
 	done
+	WORLD_HINTS=off service both TCP server-a
 	world_nearpath node-a
 	world_apply node-a
 	for f in 4 6; do
