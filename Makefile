@@ -42,7 +42,7 @@ Q = @
 say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
-.PHONY: all deps demo check test model install uninstall clean help format lint bench-packet
+.PHONY: all tests deps demo check test model install uninstall clean help format lint bench-packet
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -69,8 +69,11 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
-test: all $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors $(BUILD)/selftests/stress/stress \
-	$(BUILD)/bench/packet
+TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
+	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet
+tests: all $(TESTS) ## build all that selftests/run NAME... needs
+
+test: tests
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
 
 model: ## the flow table's protocol in every order of its steps, by spin

@@ -69,6 +69,29 @@ static int recover(struct daemon *d)
 	return freed < 0 ? freed : 0;
 }
 
+/* Tables that are in use stay as large as they are. */
+static void tell_sizes(const struct daemon *d)
+{
+	const struct options *o = &d->options;
+	const struct {
+		const char *option;
+		uint64_t wanted, has; /* up to twice as much is by rounding */
+	} sizes[] = {
+		{"max-flows", o->max_flows, d->tables->size[TABLE_flows4]},
+		{"max-services", o->max_services, d->tables->size[TABLE_services]},
+		{"max-backends", o->max_backends, d->tables->size[TABLE_backends]},
+		{"max-slots", o->max_slots, tables_slots(d->tables)},
+	};
+
+	for (size_t i = 0; d->tables->adopted && i < ARRAY_SIZE(sizes); i++)
+		if (sizes[i].has < sizes[i].wanted || sizes[i].has / 2 >= sizes[i].wanted)
+			daemon_log("--%s %llu has no effect: the tables are in use and stay as "
+				   "they are, %llu; --cleanup makes them anew, and ends "
+				   "connections",
+				   sizes[i].option, (unsigned long long)sizes[i].wanted,
+				   (unsigned long long)sizes[i].has);
+}
+
 int daemon_open_tables(struct daemon *d)
 {
 	const struct options *o = &d->options;
@@ -95,11 +118,7 @@ int daemon_open_tables(struct daemon *d)
 		daemon_log("%s", why);
 		return rc;
 	}
-	if (d->tables->adopted && (d->tables->size[TABLE_flows4] < o->max_flows ||
-				   d->tables->size[TABLE_flows4] / 2 >= o->max_flows))
-		daemon_log("flow tables stay at %u records, as they are in use; --cleanup makes "
-			   "them anew",
-			   d->tables->size[TABLE_flows4]);
+	tell_sizes(d);
 	return recover(d);
 }
 

@@ -51,12 +51,13 @@ static int end_delivery(struct daemon *d, json_t **result, struct rpc_error *err
 	rc = rc ?: store_each(d->store, part, &p);
 	if (rc)
 		return rc;
-	if (!p.delivered && json_array_size(p.objects)) {
-		rpc_error_set(error, RPC_FAILED,
-			      "nothing was delivered since the delivery began: all %zu objects "
-			      "would be removed; send them by apply before, or, if that is meant, "
-			      "replace all by nothing",
-			      json_array_size(p.objects));
+	if (!p.delivered && (json_array_size(p.objects) || d->tables->adopted)) {
+		rpc_error_set(
+			error, RPC_FAILED,
+			"nothing was delivered since the delivery began: all %zu objects, and "
+			"whatever else the tables hold, would be removed; send them by apply "
+			"before, or, if that is meant, replace all by nothing",
+			json_array_size(p.objects));
 		return -EAGAIN;
 	}
 	rc = daemon_commit(d, &change, true, warnings, &done);

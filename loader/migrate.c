@@ -93,6 +93,11 @@ int migrate_find(const char *bpffs, const char *links, struct tables_options *o,
 	if (rc)
 		return rc;
 	o->hash_key = m->from->hash_key;
+	/* What they hold must find room, whatever is asked for now. */
+	if (o->max_services < m->from->table[LAYOUT_services].size)
+		o->max_services = m->from->table[LAYOUT_services].size;
+	if (o->max_backends < m->from->table[LAYOUT_backends].size)
+		o->max_backends = m->from->table[LAYOUT_backends].size;
 	o->min_flows = layout_records(m->from, NP_IPV4) > layout_records(m->from, NP_IPV6)
 			       ? layout_records(m->from, NP_IPV4)
 			       : layout_records(m->from, NP_IPV6);

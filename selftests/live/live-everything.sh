@@ -25,6 +25,7 @@ NEXT=$NEARPATH_BUILD/next/nearpathd
 KEEP=(--keep --interval-us 50000 --concurrency 20 --timeout-ms 10000 --seconds 3600)
 ANEW=(--linger0 --concurrency 20 --timeout-ms 10000 --seconds 3600)
 LOADS=()
+OPTIONS=(--xdp generic) # native needs an XDP program at the other end of a veth
 
 objects() {
 	world_service web every "$IP,$IP6" 80 30080
@@ -81,7 +82,7 @@ start_loads() {
 end_loads() {
 	local label attempted=0
 	for label in "${LOADS[@]}"; do
-		kill -TERM "${NP_PIDS[load-$label]}"
+		kill -TERM "${NP_PIDS[load-$label]}" 2>/dev/null || fail "$label ended by itself"
 	done
 	for label in "${LOADS[@]}"; do
 		world_load_end "$label" || true
@@ -139,7 +140,7 @@ killing() {
 			[[ $NEARPATHD == "$OLD" ]] && NEARPATHD=$NEXT || NEARPATHD=$OLD
 			changed=$((changed + 1))
 		fi
-		world_nearpath node-a
+		world_nearpath node-a "${OPTIONS[@]}"
 	done
 	echo "       killed $KILLS times, $changed times followed by the other ABI version"
 }
@@ -157,7 +158,7 @@ main() {
 	set_of 0
 	set_of 1
 	world_kubeproxy node-a
-	world_nearpath node-a
+	world_nearpath node-a "${OPTIONS[@]}"
 	nearpath_at node-a replace -f "$NP_DIR/set-0.json" >/dev/null
 	start_loads
 	sleep 1
@@ -167,7 +168,7 @@ main() {
 	jobs+=($!)
 	killing
 	wait_for -t $((120 * SCALE)) finished || fail "replacing or switching did not end"
-	wait "${jobs[@]}" || true
+	wait "${jobs[@]}" 2>/dev/null || true
 	echo "       replaced $(cat "$NP_DIR/replaced") times, switched $(cat "$NP_DIR/switched") times"
 	for device in cali1 eth0 zlink; do
 		nearpath_at node-a iface set "$device" lb=on >/dev/null

@@ -217,8 +217,15 @@ swept() {
 	[[ $(flows) == 0 && -z $(nearpath_at node-a flow list | tail -n +2) ]]
 }
 
+counted() {
+	[[ $(flows) -ge 5 ]]
+}
+
 counters_are_true() {
-	check "flows were counted: $(flows)" wait_for -t 12 test "$(flows)" -gt 0
+	world_load_start five client-a --connect "$BOTH:80" --keep --count 5 --concurrency 5 \
+		--seconds 14 --interval-us 500000
+	check "flows are counted" wait_for -t 20 counted
+	world_load_end five || true
 	check "after the longest timeout no flow is listed or counted" wait_for -t 25 swept
 	check "in the metrics neither" in_ns node-a bash -c \
 		'! curl -s http://127.0.0.1:10249/metrics | grep "^nearpath_flows{" | grep -v " 0$"'

@@ -276,7 +276,7 @@ cleaned_up() {
 
 main() {
 	OPTIONS=(--xdp native "$@")
-	[[ -x $NEXT ]] || die "no \"$NEXT\": run make $NEXT"
+	[[ -x $NEXT ]] || die "no \"$NEXT\": run make tests"
 	np_init
 	mkdir "$NP_DIR/cgroup" # for the node's own sockets: the daemon finds it by itself
 	mount -t cgroup2 cgroup2 "$NP_DIR/cgroup" 2>/dev/null || NO_CGROUP=1
