@@ -32,11 +32,13 @@
 #define NAME_URGENCY_FIRST 4 /* halvings where nothing was tried in vain yet */
 
 /*
- * How much a record is worth keeping, by its state: free, over, never answered by whoever opened
- * it, UDP. RANK_LIVE is never taken for a new flow.
+ * How much a record is worth keeping, by its state: free, over, never answered by whoever opened it
+ * (or, of UDP, not gone on with), a stream of UDP. RANK_LIVE is never taken for a new flow. UDP
+ * that was answered once is worth no more than a SYN: a flood at a server that answers would leave
+ * no handshake the time it takes.
  */
-#define RANK_PASSING 3 /* up to this one: nobody relies on it for long */
-#define RANK_LIVE    5
+#define RANK_PASSING 2 /* up to this one: nobody relies on it for long */
+#define RANK_LIVE    4
 
 const volatile __u8 np_flow_rank[NP_FLOW_STATES_ROOM] = {
 	[NP_FLOW_FREE] = 0,
@@ -44,12 +46,12 @@ const volatile __u8 np_flow_rank[NP_FLOW_STATES_ROOM] = {
 	[NP_FLOW_TCP_TIME_WAIT] = 1,
 	[NP_FLOW_TCP_CLOSE] = 1,
 	[NP_FLOW_SCTP_CLOSED] = 1,
-	[NP_FLOW_TCP_SYN_SENT] = 2,
-	[NP_FLOW_TCP_SYN_RECV] = 2,
-	[NP_FLOW_UDP] = 2,
-	[NP_FLOW_SCTP_NEW] = 2,
+	[NP_FLOW_TCP_SYN_SENT] = RANK_PASSING,
+	[NP_FLOW_TCP_SYN_RECV] = RANK_PASSING,
+	[NP_FLOW_UDP] = RANK_PASSING,
+	[NP_FLOW_SCTP_NEW] = RANK_PASSING,
 	[NP_FLOW_UDP_REPLIED] = RANK_PASSING,
-	[NP_FLOW_UDP_STREAM] = 4,
+	[NP_FLOW_UDP_STREAM] = 3,
 	[NP_FLOW_TCP_ESTABLISHED] = RANK_LIVE,
 	[NP_FLOW_TCP_FIN_WAIT] = RANK_LIVE,
 	[NP_FLOW_TCP_CLOSE_WAIT] = RANK_LIVE,

@@ -290,7 +290,7 @@ static int revive(const char *dir, const char *links)
 	return rc;
 }
 
-static int new_layout(unsigned version, const char *dir, struct layout **layout)
+static int new_layout(unsigned version, const char *dir, bool in_root, struct layout **layout)
 {
 	struct layout *l = calloc(1, sizeof(*l));
 
@@ -299,7 +299,7 @@ static int new_layout(unsigned version, const char *dir, struct layout **layout)
 	for (int i = 0; i < LAYOUT_TABLES; i++)
 		l->table[i].fd = -1;
 	l->version = version;
-	l->in_root = version == VERSION_IN_ROOT;
+	l->in_root = in_root;
 	l->dir = strdup(dir);
 	*layout = l;
 	return l->dir ? 0 : -ENOMEM;
@@ -321,7 +321,7 @@ static int find_in_root(const char *bpffs, const char *links, struct layout **la
 
 	if (!is_pinned(bpffs, "config")) /* if the other is: a removal that was cut short */
 		return is_pinned(bpffs, TABLES_ALIVE) ? tables_remove_files(bpffs) : 0;
-	rc = revive(bpffs, links) ?: new_layout(VERSION_IN_ROOT, bpffs, layout);
+	rc = revive(bpffs, links) ?: new_layout(VERSION_IN_ROOT, bpffs, true, layout);
 	if (rc || is_pinned(bpffs, TABLES_ALIVE))
 		return rc;
 	rc = layout_remove(*layout); /* attached nowhere: it holds nothing that is in use */
@@ -343,7 +343,7 @@ static int find_in_dir(const char *bpffs, const char *links, const char *name,
 		return rc;
 	if (!is_pinned(path, TABLES_ALIVE))
 		return tables_remove_dir(path);
-	return *layout ? several(*layout, version) : new_layout(version, path, layout);
+	return *layout ? several(*layout, version) : new_layout(version, path, false, layout);
 }
 
 static int find_dirs(const char *bpffs, const char *links, struct layout **layout)

@@ -95,10 +95,9 @@ static const struct kind {
 	{NP_FLOW_SCTP_CLOSED, 0, false},
 	{NP_FLOW_TCP_SYN_SENT, 20, false},
 	{NP_FLOW_UDP, 15, false},
+	{NP_FLOW_UDP_REPLIED, 12, false},
 	{NP_FLOW_TCP_SYN_RECV, 10, false},
 	{NP_FLOW_SCTP_NEW, 0, false},
-	{NP_FLOW_UDP_REPLIED, 10, false},
-	{NP_FLOW_UDP_REPLIED, 0, false},
 	{NP_FLOW_UDP_STREAM, 100, false},
 	{NP_FLOW_UDP_STREAM, 0, false},
 };
