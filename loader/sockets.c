@@ -126,7 +126,10 @@ uint64_t sockets_cookie(const struct sockets *s)
 	return s->cookie;
 }
 
-/* Where it was found the hierarchy may be mounted no more; it is the same one elsewhere. */
+/*
+ * Where it was found the hierarchy may be mounted no more; it is the same one elsewhere. If it is
+ * nowhere, the links are on it all the same, and cannot be looked at.
+ */
 static int check(struct sockets *s, char *found, size_t size)
 {
 	const int *programs = s->tables->sock_fd;
@@ -138,6 +141,8 @@ static int check(struct sockets *s, char *found, size_t size)
 		s->cgroup = cgroup;
 		rc = attach_sock_check(s->cgroup, programs, found, size);
 	}
+	if ((rc == -ENOENT || rc == -EMEDIUMTYPE) && s->searched)
+		return 0;
 	if (rc < 0)
 		snprintf(found, size, "%s", strerror(-rc));
 	return rc;

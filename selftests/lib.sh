@@ -338,7 +338,7 @@ nearpath_at() {
 
 # counter_of NAME HOOK REASON: a packet counter of the daemon of NAME; 0 if it has none such.
 counter_of() {
-	nearpath_at "$1" -o json status | jq ".counters.$2.$3 // 0"
+	{ nearpath_at "$1" -o json status || true; } | jq ".counters.$2.$3 // 0"
 }
 
 # cleanup_daemon NAME: detaches and forgets everything the daemon of NAME left.
