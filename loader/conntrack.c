@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
@@ -13,6 +15,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "netlink_once.h"
+#include "util.h"
 
 #define REQUEST_SIZE 256
 
@@ -26,6 +29,16 @@ struct walk {
 struct attributes {
 	const struct nlattr *of[MOST_ATTRIBUTES];
 };
+
+int conntrack_be_liberal(void)
+{
+	_cleanup_close_ int fd =
+		open("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, "1", 1) == 1 ? 0 : -errno;
+}
 
 static int take(const struct nlattr *attr, void *arg)
 {

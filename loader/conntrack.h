@@ -22,6 +22,14 @@ struct conntrack_entry {
 	__be16 client_port, frontend_port, backend_port;
 };
 
+/*
+ * Have conntrack of this network namespace take TCP that is outside of the window it knows for what
+ * it is: of what XDP carries it sees nothing, or one side, and when that comes its way again it
+ * would be INVALID, which kube-proxy's rules drop (kubernetes #74839; kube-proxy's own way out is
+ * --conntrack-tcp-be-liberal). 0, or -errno; -ENOENT: there is no conntrack.
+ */
+int conntrack_be_liberal(void);
+
 /* Every one of them in this network namespace. 0 or -errno: the kernel cannot be asked. */
 int conntrack_each(void (*visit)(const struct conntrack_entry *entry, void *arg), void *arg);
 

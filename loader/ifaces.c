@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Interfaces and their switches: from patterns and `iface set` to table entries and programs. */
+#include "conntrack.h"
 #include "ifaces_private.h"
 
 #include <errno.h>
@@ -212,6 +213,8 @@ static void put_on(struct ifaces *ifs, struct iface *i, bool xdp_changed)
 			  ifs->tables->egress_fd, ifs->options.clsact, &i->attached);
 		memcpy(note, i->attached.note, sizeof(note));
 	}
+	if (i->now.xdp != ATTACH_XDP_OFF || xdp_changed)
+		conntrack_be_liberal(); /* where there is no conntrack, there is no need */
 	if (xdp_changed || (i->now.xdp != ATTACH_XDP_OFF && i->attached.xdp == ATTACH_XDP_OFF))
 		attach_xdp(ifs->options.links, i->link.ifindex, ifs->tables->xdp_fd, i->now.xdp,
 			   &i->attached);

@@ -48,6 +48,9 @@ void takeover_look(struct takeover *t)
 	struct kubeproxy found;
 	bool asks = kubeproxy_look(false, &found) != 0 || found.serves;
 
+	if (asks) /* its rules drop what is INVALID, and conntrack may have come with them */
+		conntrack_be_liberal();
+
 	if (!asks && (t->asks || !t->looked) && conntrack_each(note_opening, &asks))
 		asks = t->asks && now() - t->seen < MEMORY_SECONDS;
 	else if (asks)
