@@ -25,6 +25,7 @@
 
 /* Decisions asked for until one is told apart from the socket's other conversations. */
 #define APART_TRIES 4
+#define PORT_TRIES  16 /* the same, for a bound port: with two backends one in 65,536 finds none */
 
 /* Is it a socket of the network namespace this nearpath serves, and one that is translated? */
 static __always_inline bool is_ours(struct bpf_sock_addr *ctx)
@@ -412,7 +413,7 @@ __noinline int sock_apart(struct bpf_sock_addr *ctx, struct tuple *t, struct np_
 	if (!t || !d || !port || ctx->protocol != IPPROTO_TCP)
 		return 0;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < APART_TRIES; i++) {
+	for (i = 0; i < PORT_TRIES; i++) {
 		if (d->verdict != NP_VERDICT_FORWARD || !has_tuple(ctx, d, port, family))
 			return 0;
 		decide(t, 0, DECIDE_LOCAL, family, d);
