@@ -242,12 +242,8 @@ without_daemon() {
 	world_apply node-a
 	world_load_start held client-a --connect "$BOTH:80" --keep --count 64 --concurrency 64 \
 		--seconds 60 --interval-us 50000000 --timeout-ms 20000
-	wait_for -t 5 full || true
+	check "nearly all of 64 records are of live connections" wait_for -t 15 full
 	kill_daemon node-a
-	world_load refused client-a --connect "$BOTH:80" --count 8 --concurrency 8 \
-		--timeout-ms 500 || true # the last free records may not be found at once
-	check "no daemon, nearly all records are of live connections: some of 8 are refused" \
-		test "$(world_result refused failed)" -ge 1
 	sleep 6.5
 	for i in 1 2; do
 		world_load "new-$i" client-a --connect "$BOTH:80" --count 40 --concurrency 10 \
@@ -258,7 +254,7 @@ without_daemon() {
 }
 
 full() {
-	[[ $(nearpath_at node-a -o json flow list --limit 1 | jq '.states.tcp_established // 0') -ge 60 ]]
+	[[ $(nearpath_at node-a -o json flow list --limit 1 | jq '.states.tcp_established // 0') -ge 50 ]]
 }
 
 main() {
