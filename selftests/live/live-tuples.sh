@@ -217,7 +217,7 @@ from_node() {
 # A port of the node that talks to server-b: by another service it is given the other endpoint.
 beside_from_node() {
 	local f=$1 any=0.0.0.0:5013
-	[[ $f == 4 ]] || any=[::]:5013
+	[[ $f == 4 ]] || any="[::]:5013"
 	world_load_start node-held node-a --connect "$(to "$f" one)" --source "$any" "${HOLD[@]}"
 	wait_for holds_at node-a 5013 || true
 	world_load node-beside node-a --connect "$(to "$f" both)" --source "$any" --linger0 \
