@@ -15,7 +15,7 @@
 #include <errno.h>
 
 #include "kube_text.h"
-#include "store.h"
+#include "store_fixture.h"
 
 /* A store and what its last commit told. */
 struct fixture {
@@ -59,21 +59,7 @@ static void note_object(const char *key, const char *event, void *arg)
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	return store_new(&f->store);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	store_free(&f->store);
-	assert_null(f->store);
-	free(f);
-	return 0;
+	return store_set_up(state, sizeof(struct fixture));
 }
 
 static json_t *object(const char *kind, const char *name, const char *service, const char *extra)
@@ -569,7 +555,7 @@ static void a_delivery_knows_what_came_in_it(void **state)
 	assert_false(store_is_delivered(f->store, "Service ns/api"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, store_tear_down)
 
 int main(void)
 {

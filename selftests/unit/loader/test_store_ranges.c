@@ -15,7 +15,7 @@
 #include <errno.h>
 
 #include "kube_text.h"
-#include "store.h"
+#include "store_fixture.h"
 
 #define NAMED(name, cidrs)                                                                         \
 	"{'apiVersion':'networking.k8s.io/v1','kind':'ServiceCIDR','metadata':{'name':'" name      \
@@ -33,20 +33,7 @@ struct fixture {
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	return store_new(&f->store);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	store_free(&f->store);
-	free(f);
-	return 0;
+	return store_set_up(state, sizeof(struct fixture));
 }
 
 static void note_ranges(void *arg)
@@ -156,7 +143,7 @@ static void other_objects_do_not_tell_of_ranges(void **state)
 	assert_int_equal(store_count(f->store, KUBE_NODE), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_tear_down)
 
 int main(void)
 {

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "kube_text.h"
-#include "store.h"
+#include "store_fixture.h"
 
 struct fixture {
 	struct store *store;
@@ -74,20 +74,7 @@ static void note(const char *key, const char *event, void *arg)
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	return store_new(&f->store);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	store_free(&f->store);
-	free(f);
-	return 0;
+	return store_set_up(state, sizeof(struct fixture));
 }
 
 /* "S:a" a Service, "s:x@a" a slice x of a, "-S:a", "-s:x" gone. mark tells versions apart. */
@@ -265,7 +252,7 @@ static void a_service_that_was_refused_may_go(void **state)
 	assert_has(f, "s:x@a=2 S:a=2 ");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, store_tear_down)
 
 int main(void)
 {
