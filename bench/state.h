@@ -181,7 +181,7 @@ static inline void state_iface(struct tables *t, uint32_t ifindex, bool stats)
 	t->ifaces[ifindex % t->size[TABLE_ifaces]] = (struct np_iface){
 		.ifindex = ifindex,
 		.lb = NP_LB_ON,
-		.flags = NP_IFACE_XDP_NATIVE | (stats ? NP_IFACE_STATS : 0),
+		.flags = NP_IFACE_XDP | NP_IFACE_XDP_NATIVE | (stats ? NP_IFACE_STATS : 0),
 		.l2_len = ETH_HLEN,
 		.mtu = 1500,
 		.mac = FRAME_MAC,

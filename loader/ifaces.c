@@ -151,6 +151,7 @@ struct np_iface ifaces_entry(struct ifaces *ifs, const struct iface *i)
 {
 	uint8_t flags = (is_pod(ifs, i) ? NP_IFACE_POD : 0) | (i->now.stats ? NP_IFACE_STATS : 0) |
 			(i->attached.xdp == ATTACH_XDP_NATIVE ? NP_IFACE_XDP_NATIVE : 0) |
+			(i->attached.xdp != ATTACH_XDP_OFF ? NP_IFACE_XDP : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0) |
 			(i->link.master ? NP_IFACE_PORT : 0) |
 			(ifs->conntrack ? NP_IFACE_CONNTRACK : 0);

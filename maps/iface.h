@@ -26,6 +26,7 @@ enum np_lb {
 #define NP_IFACE_MSS_AUTO   0x04 /* clamp to the route's MTU too */
 #define NP_IFACE_POD	    0x08 /* by the local detector, what comes in here is from a pod */
 #define NP_IFACE_PORT	    0x10 /* of a bridge: frames are for its address and not for this one */
+#define NP_IFACE_XDP	    0x40 /* XDP is attached, native or generic */
 #define NP_IFACE_CONNTRACK  0x20 /* conntrack may carry conversations for kube-proxy: ask it */
 
 struct np_iface {

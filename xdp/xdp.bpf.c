@@ -51,17 +51,21 @@ static __always_inline __u8 packet_ttl(const struct packet *p, int family)
 }
 
 /*
- * May a packet leave by this device from here? Back where it came from; from generic XDP anywhere;
- * from native XDP only where that is too, for other drivers drop such frames silently.
+ * May a packet leave by this device from here? Back where it came from; else where XDP is too, so
+ * that what comes back goes the same way: conntrack sees both sides of a connection or neither, and
+ * takes none for INVALID. From native XDP only where that is native, as other drivers drop such
+ * frames silently.
  */
 static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 {
 	struct np_iface *in = iface_find(ctx->ingress_ifindex), *out;
 
-	if (ifindex == ctx->ingress_ifindex || (in && !(in->flags & NP_IFACE_XDP_NATIVE)))
+	if (ifindex == ctx->ingress_ifindex)
 		return true;
 	out = iface_find(ifindex);
-	return out && out->flags & NP_IFACE_XDP_NATIVE;
+	if (!out || !(out->flags & NP_IFACE_XDP))
+		return false;
+	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
 /*

@@ -60,6 +60,11 @@ static void second_without_xdp(void)
 	world.tables->ifaces[world.ns.second].flags = 0;
 }
 
+static void second_generic(void)
+{
+	world.tables->ifaces[world.ns.second].flags = NP_IFACE_XDP;
+}
+
 #define BACK	 .verdict = TX, .out.src_mac = NETNS_MAC_UPLINK, .out.dst_mac = NETNS_MAC_GATEWAY
 #define ACROSS	 .verdict = REDIRECT, .out.src_mac = NETNS_MAC_SECOND, .out.dst_mac = NETNS_MAC_FAR
 #define AGED	 .out.ttl = 63
@@ -99,10 +104,13 @@ static const struct test tests[] = {
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), LEFT_NEW, .action = second_without_xdp},
 		  {INGRESS, OPENS("client:40000", "vip:80"),
 		   .out = {.src = "client:?0", .dst = "second:8080"}, HIT}}},
-	{"generic XDP: out of any interface", state_second, &iface_generic,
+	{"generic XDP, out of an interface without: left to tc", state_second, &iface_generic,
+	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), LEFT_NEW,
+		   .action = second_without_xdp}}},
+	{"generic XDP: out of an interface with it", state_second, &iface_generic,
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), ACROSS, TO("snat:?0", "second:8080"),
 		   .moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_XDP_REDIRECT, 1}},
-		   .action = second_without_xdp}}},
+		   .action = second_generic}}},
 	{"the last TTL that may go on, and the first that may not", state_remote,
 	 .step = {{AT_XDP, OPENS("client:40000", "vip:80", .ttl = 2), BACK, .out.src = "snat:?0",
 		   .out.dst = "remote:8080", .out.ttl = 1, SENT_NEW},

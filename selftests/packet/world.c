@@ -186,7 +186,8 @@ static void empty(const struct bpf_map *map)
 struct np_iface world_iface(void)
 {
 	return (struct np_iface){.lb = NP_LB_ON,
-				 .flags = NP_IFACE_STATS | NP_IFACE_XDP_NATIVE | NP_IFACE_PORT,
+				 .flags = NP_IFACE_STATS | NP_IFACE_XDP | NP_IFACE_XDP_NATIVE |
+					  NP_IFACE_PORT,
 				 .l2_len = 14,
 				 .mtu = 1500};
 }

@@ -192,7 +192,7 @@ static struct np_iface iface_entry(uint32_t ifindex)
 {
 	return (struct np_iface){.ifindex = ifindex,
 				 .lb = NP_LB_ON,
-				 .flags = NP_IFACE_XDP_NATIVE,
+				 .flags = NP_IFACE_XDP | NP_IFACE_XDP_NATIVE,
 				 .l2_len = ETH_HLEN,
 				 .mtu = 1500,
 				 .mac = FRAME_MAC};
