@@ -22,6 +22,24 @@ turn() {
 	done
 }
 
+# invalid: packets that kube-proxy's rules have dropped.
+invalid() {
+	in_ns node-a iptables -vnL KUBE-FORWARD | awk '/INVALID/ { print $1 }'
+}
+
+# With XDP at one uplink and not at the other, all of a connection goes by tc.
+one_sided() {
+	local device=$1 before
+	nearpath_at node-a iface set "$device" xdp=off >/dev/null
+	sleep 0.3 # a way that XDP remembers is good for a tenth of a second
+	before=$(invalid)
+	world_load "one-$device" outside --connect "${WORLD_NODE_IP4[node-a]}:30081" --count 50 \
+		--concurrency 5 --timeout-ms 4000 || true
+	check_equal "no XDP at $device: failed of 50, INVALID" "0 0" \
+		"$(world_result "one-$device" failed) $(($(invalid) - before))"
+	nearpath_at node-a iface set "$device" xdp=generic >/dev/null
+}
+
 main() {
 	local turn
 	np_init
@@ -31,6 +49,8 @@ main() {
 	world_kubeproxy node-a
 	world_nearpath node-a --xdp generic
 	world_apply node-a
+	one_sided eth0
+	one_sided zlink
 	world_load_start kept outside --connect "${WORLD_NODE_IP4[node-a]}:30081" --keep \
 		--interval-us 5000 --concurrency 20 --timeout-ms 4000 --seconds "$((TURNS * 2 + 2))"
 	for ((turn = 0; turn < TURNS; turn++)); do
@@ -39,8 +59,7 @@ main() {
 	world_load_end kept || true
 	echo "       $(world_result kept messages) messages, the slowest" \
 		"$(($(world_result kept message_max_us) / 1000)) ms;" \
-		"INVALID and dropped: $(in_ns node-a iptables -vnL KUBE-FORWARD |
-			awk '/INVALID/ { print $1 }')"
+		"INVALID and dropped: $(invalid)"
 	check_equal "20 connections, XDP switched $((TURNS * 4)) times: failed" "0 " \
 		"$(world_result kept failed) $(world_names kept errors | xargs)"
 	finish
