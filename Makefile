@@ -100,6 +100,9 @@ $(BUILD)/sock.stripped.o: $(BUILD)/sock/sock.bpf.o
 $(BUILD)/%.o: %.c | $(SKELS)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+# Results say what compiled the programs.
+$(BUILD)/bench/%.o: CPPFLAGS += -DNEARPATH_CLANG='"$(shell $(CLANG) --version | head -n 1)"'
+
 $(BUILD)/nearpathd: $(call objects,$(DAEMON_SRC) $(SHARED_SRC))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 

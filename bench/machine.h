@@ -1,15 +1,34 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What must be said beside every measurement: the machine, the kernel, and what slows BPF down. */
+/*
+ * What must be said beside every measurement: the machine, the kernel, what slows BPF down, the
+ * compilers, and when.
+ */
 #ifndef NEARPATH_BENCH_MACHINE_H
 #define NEARPATH_BENCH_MACHINE_H
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Of the programs; the Makefile says it, as a BPF object does not. */
+#ifndef NEARPATH_CLANG
+#define NEARPATH_CLANG "unknown"
+#endif
+
+#ifdef __clang__
+#define MACHINE_CC __VERSION__ /* begins with its name */
+#else
+#define MACHINE_CC "gcc " __VERSION__
+#endif
 
 struct machine {
 	char cpu[128];
+	long cores;
 	char kernel[128];
+	char date[24]; /* UTC, when it was read */
 	char spectre_v2[200];
 	char jit[16];
 	char harden[16];
@@ -49,9 +68,13 @@ static inline void machine_cpu(char *model, size_t size)
 
 static inline void machine_read(struct machine *m)
 {
+	time_t now = time(NULL);
 	struct utsname uts;
+	struct tm utc;
 
 	machine_cpu(m->cpu, sizeof(m->cpu));
+	m->cores = sysconf(_SC_NPROCESSORS_ONLN);
+	strftime(m->date, sizeof(m->date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
 	if (uname(&uts))
 		uts.release[0] = '\0';
 	snprintf(m->kernel, sizeof(m->kernel), "%s", uts.release);
@@ -59,6 +82,15 @@ static inline void machine_read(struct machine *m)
 		     sizeof(m->spectre_v2));
 	machine_line("/proc/sys/net/core/bpf_jit_enable", m->jit, sizeof(m->jit));
 	machine_line("/proc/sys/net/core/bpf_jit_harden", m->harden, sizeof(m->harden));
+}
+
+/* The member "machine" of all results; NULL if there is no memory. */
+static inline json_t *machine_json(const struct machine *m)
+{
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu, "cores",
+			 (json_int_t)m->cores, "kernel", m->kernel, "spectre_v2", m->spectre_v2,
+			 "bpf_jit_enable", m->jit, "bpf_jit_harden", m->harden, "compiler",
+			 MACHINE_CC, "bpf_compiler", NEARPATH_CLANG, "date", m->date);
 }
 
 #endif

@@ -355,10 +355,8 @@ static int print_json(struct world *w, const struct options *o, const struct mac
 				  "ns_median", r->over[o->rounds / 2], "ns_min", r->over[0],
 				  "ns_empty_median", r->empty[o->rounds / 2]));
 	}
-	all = json_pack("{s:i, s:{s:s, s:s, s:s, s:s, s:s}, s:i, s:i, s:o}", "schema", 1, "machine",
-			"cpu", m->cpu, "kernel", m->kernel, "spectre_v2", m->spectre_v2,
-			"bpf_jit_enable", m->jit, "bpf_jit_harden", m->harden, "rounds",
-			(int)o->rounds, "repeat", (int)o->repeat, "cases", cases);
+	all = json_pack("{s:i, s:o, s:i, s:i, s:o}", "schema", 1, "machine", machine_json(m),
+			"rounds", (int)o->rounds, "repeat", (int)o->repeat, "cases", cases);
 	if (!all || json_dumpf(all, stdout, JSON_INDENT(2)))
 		return 1;
 	putchar('\n');
