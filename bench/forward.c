@@ -18,7 +18,7 @@
 #include "util.h"
 
 #define ROUNDS_MAX  101
-#define ROUNDS	    21
+#define ROUNDS	    11
 #define WARM_FRAMES 100000 /* each of 4,096 flows is among them, but for one run in ten million */
 #define TC_INGRESS  46	   /* not in the headers of Linux 6.1 */
 #define TC_EGRESS   47
@@ -49,10 +49,19 @@ struct bench {
 	int family;
 	enum way way;
 	enum direction direction;
-	uint32_t flows;
+	uint32_t flows; /* a power of two, to NODEPORT_FLOWS */
 };
 
-#define CASES 16
+static const struct bench benches[] = {
+	{NP_IPV4, WAY_SAME, TO_BACKEND, 1},   {NP_IPV4, WAY_SAME, TO_BACKEND, 4096},
+	{NP_IPV4, WAY_SAME, TO_CLIENT, 1},    {NP_IPV4, WAY_SAME, TO_CLIENT, 4096},
+	{NP_IPV4, WAY_SECOND, TO_BACKEND, 1}, {NP_IPV4, WAY_SECOND, TO_BACKEND, 4096},
+	{NP_IPV4, WAY_SECOND, TO_CLIENT, 1},  {NP_IPV4, WAY_SECOND, TO_CLIENT, 4096},
+	{NP_IPV6, WAY_SAME, TO_BACKEND, 1},   {NP_IPV6, WAY_SAME, TO_BACKEND, 4096},
+	{NP_IPV6, WAY_SAME, TO_CLIENT, 1},    {NP_IPV6, WAY_SAME, TO_CLIENT, 4096},
+};
+
+#define CASES ARRAY_SIZE(benches)
 
 struct sample {
 	double ns; /* a packet */
@@ -295,16 +304,11 @@ static void warm(const struct world *w, struct result *r, enum mode mode, const 
 	r->frames[mode] = o->ms * 1e6 / measure(w, r, mode, WARM_FRAMES).ns;
 }
 
-static void make_result(struct world *w, struct result *r, unsigned number)
+static void make_result(const struct world *w, struct result *r, const struct bench *b)
 {
-	struct bench *b = &r->bench;
-	struct nodeport n;
+	struct nodeport n = nodeport(b->family, b->way);
 
-	b->flows = number & 1 ? NODEPORT_FLOWS : 1;
-	b->way = number & 2 ? WAY_SECOND : WAY_SAME;
-	b->direction = number & 4 ? TO_CLIENT : TO_BACKEND;
-	b->family = number & 8 ? NP_IPV6 : NP_IPV4;
-	n = nodeport(b->family, b->way);
+	r->bench = *b;
 	if (b->direction == TO_BACKEND) {
 		r->before = (struct leg){n.client, n.frontend};
 		r->after = (struct leg){n.snat, n.backend};
@@ -356,8 +360,8 @@ static void open_world(struct world *w)
 	w->bare_fd[WAY_SECOND] = check("redirect", live_redirect(w->ns.second));
 	state_uplink(w->tables, w->ns.uplink, WAY_SAME);
 	state_uplink(w->tables, w->ns.second, WAY_SECOND);
-	for (unsigned i = 0; i < CASES; i++)
-		make_result(w, &w->result[i], i);
+	for (size_t i = 0; i < CASES; i++)
+		make_result(w, &w->result[i], &benches[i]);
 }
 
 static void run_round(struct world *w, uint32_t round)
@@ -403,38 +407,44 @@ static void print_case(const struct result *r, uint32_t rounds)
 {
 	double mpps[ROUNDS_MAX];
 
-	printf("%s %-10s %-13s %5u", r->bench.family == NP_IPV4 ? "IPv4" : "IPv6",
+	printf("%s %-10s %-12s %9u", r->bench.family == NP_IPV4 ? "IPv4" : "IPv6",
 	       r->bench.direction == TO_BACKEND ? "to backend" : "to client",
 	       r->bench.way == WAY_SAME ? "same uplink" : "other uplink", r->bench.flows);
 	for (enum mode mode = 0; mode < MODES; mode++) {
 		sorted(r, mode, rounds, mpps);
-		printf("  %5.2f (%5.2f-%5.2f)", mpps[rounds / 2], mpps[rounds / 4],
-		       mpps[rounds - 1 - rounds / 4]);
-		if (mode == MODE_XDP)
-			printf(" %3.0f %%", of_bare(r, rounds));
+		printf(" %6.2f ±%4.2f", mpps[rounds / 2],
+		       (mpps[rounds - 1 - rounds / 4] - mpps[rounds / 4]) / 2);
 	}
-	putchar('\n');
+	printf(" %5.0f %%\n", of_bare(r, rounds));
+}
+
+static void print_lost(const struct world *w, enum mode mode, uint32_t rounds)
+{
+	uint64_t lost = 0, sent = 0;
+
+	for (size_t i = 0; i < CASES; i++)
+		for (uint32_t round = 0; round < rounds; round++) {
+			lost += w->result[i].sample[mode][round].lost;
+			sent += w->result[i].sample[mode][round].sent;
+		}
+	if (lost)
+		printf("%s: %llu of %llu frames did not arrive, and are not counted\n",
+		       mode_name[mode], (unsigned long long)lost, (unsigned long long)sent);
 }
 
 static void print_text(const struct world *w, const struct options *o, const struct machine *m)
 {
-	uint32_t lost[MODES] = {0};
-
 	printf("%s, Linux %s\n%s, JIT %s, hardening %s\n%u rounds of %u ms\n\n", m->cpu, m->kernel,
 	       m->spectre_v2, m->jit, m->harden, o->rounds, o->ms);
-	printf("%-37s", "million packets a second and core");
+	printf("million packets a second on one core\n%-31s flows",
+	       "median, half of quartiles' range");
 	for (enum mode mode = 0; mode < MODES; mode++)
-		printf("  %-*s", mode == MODE_XDP ? 25 : 19, mode_name[mode]);
-	printf("\n%-31s flows", "median (quartiles)");
-	printf("  %43s of bare\n", "");
-	for (size_t i = 0; i < CASES; i++) {
+		printf(" %12s", mode_name[mode]);
+	printf("  xdp of bare\n");
+	for (size_t i = 0; i < CASES; i++)
 		print_case(&w->result[i], o->rounds);
-		for (int s = 0; s < (int)(MODES * o->rounds); s++)
-			lost[s % MODES] += w->result[i].sample[s % MODES][s / MODES].lost;
-	}
 	for (enum mode mode = 0; mode < MODES; mode++)
-		if (lost[mode])
-			printf("%s lost %u\n", mode_name[mode], lost[mode]);
+		print_lost(w, mode, o->rounds);
 }
 
 static json_t *json_sample(const struct result *r, enum mode mode, uint32_t round)
@@ -484,7 +494,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "qr:", options, NULL)) != -1) {
 		if (c == 'q')
-			*o = (struct options){.rounds = 5, .ms = 10, .json = o->json};
+			*o = (struct options){.rounds = 3, .ms = 40, .json = o->json};
 		else if (c == 'r')
 			o->rounds = strtoul(optarg, NULL, 10);
 		else if (c == 'j')
@@ -498,7 +508,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.rounds = ROUNDS, .ms = 10};
+	struct options o = {.rounds = ROUNDS, .ms = 60};
 	static struct world w;
 	struct machine m;
 	cpu_set_t one;
