@@ -42,7 +42,8 @@ Q = @
 say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
-.PHONY: all tests deps demo check test model install uninstall clean help format lint bench-packet
+.PHONY: all tests deps demo check test model install uninstall clean help format lint \
+	bench bench-quick bench-packet bench-forward bench-plot
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -51,7 +52,8 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
 	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libcmocka-dev pkg-config iproute2 \
-	iptables nftables ethtool procps python3 util-linux jq kmod curl spin
+	iptables nftables ethtool procps python3 util-linux jq kmod curl spin \
+	gnuplot-nox
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -79,8 +81,31 @@ test: tests
 model: ## the flow table's protocol in every order of its steps, by spin
 	$(Q)selftests/model.sh
 
+# Results of a quick run are not for keeping.
+RESULTS ?= $(if $(QUICK),$(BUILD)/bench/results,bench/results)
+bench_options = $(if $(QUICK),-q )--json $(RESULTS)/$(1).json
+BENCH_PARTS := packet connect change forward
+
+bench: deps ## every benchmark, then plots, in bench/results: a quarter of an hour
+	$(Q)n=0; for part in $(BENCH_PARTS); do \
+		n=$$((n + 1)); \
+		echo "== bench-$$part, $$n of $(words $(BENCH_PARTS))" >&2; \
+		$(MAKE) --no-print-directory -s bench-$$part || exit; \
+	done
+	$(Q)$(MAKE) --no-print-directory -s bench-plot
+
+bench-quick: ## the same in two minutes, roughly, in build/bench/results
+	$(Q)$(MAKE) --no-print-directory -s bench QUICK=1
+
+bench-plot: ## plots of the results that there are
+	$(Q)bench/plot.sh $(RESULTS)
+
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)$(BUILD)/bench/packet
+
+bench-forward: $(BUILD)/bench/forward ## packets a second that XDP forwards, beside tc and iptables
+	$(Q)mkdir -p $(RESULTS)
+	$(Q)$(BUILD)/bench/forward $(call bench_options,forward)
 
 $(BUILD)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$@)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c $< -o $@
