@@ -72,7 +72,7 @@ check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
 TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
-	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet
+	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/forward
 tests: all $(TESTS) ## build all that selftests/run NAME... needs
 
 test: tests
