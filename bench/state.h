@@ -85,10 +85,25 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 	return -ENOSPC;
 }
 
-static inline int state_flow(struct tables *t, int family, int protocol, uint32_t number,
-			     const struct end *client, const struct end *frontend, uint16_t flags,
-			     uint32_t now)
+/* The record that programs would give a new flow: the first free one from its FORWARD bucket on. */
+static inline uint32_t state_free_record(struct tables *t, int family, int protocol,
+					 const struct end *client, const struct end *frontend)
 {
+	uint32_t mask = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6] - 1;
+	uint32_t ports = htons(client->port) | (uint32_t)htons(frontend->port) << 16;
+	uint32_t n = np_hash_tuple(t->hash_key, family, &client->addr, &frontend->addr, ports,
+				   protocol, NP_HASH_INGRESS)
+			     .bucket;
+
+	while (state_record(t, family, n & mask)->state != NP_FLOW_FREE)
+		n++;
+	return n & mask;
+}
+
+static inline int state_flow(struct tables *t, int family, int protocol, const struct end *client,
+			     const struct end *frontend, uint16_t flags, uint32_t now)
+{
+	uint32_t number = state_free_record(t, family, protocol, client, frontend);
 	struct np_flow *flow = state_record(t, family, number);
 
 	memset(flow, 0, family == NP_IPV4 ? sizeof(struct np_flow4) : sizeof(struct np_flow6));
@@ -115,16 +130,14 @@ static inline int state_fill_flows(struct tables *t, int family, uint32_t now)
 	struct end local = state_frontend(family, STATE_LOCAL);
 	struct end crowd = state_frontend(family, STATE_CROWD);
 	uint16_t flags = NP_FLOW_TRANSLATED | NP_FLOW_REMOTE;
-	uint32_t n = 0;
 	int rc;
 
-	rc = state_flow(t, family, IPPROTO_TCP, n++, &client, &remote, flags, now) ?:
-	     state_flow(t, family, IPPROTO_UDP, n++, &client, &remote, flags, now) ?:
-	     state_flow(t, family, IPPROTO_TCP, n++, &client, &local, 0, now);
+	rc = state_flow(t, family, IPPROTO_TCP, &client, &remote, flags, now) ?:
+	     state_flow(t, family, IPPROTO_UDP, &client, &remote, flags, now) ?:
+	     state_flow(t, family, IPPROTO_TCP, &client, &local, 0, now);
 	for (uint32_t port = 0; port < 65536 && !rc; port++) {
 		client.port = port;
-		rc = state_flow(t, family, IPPROTO_TCP, n, &client, &crowd, flags, now);
-		n += 3; /* as programs do, spread over the table */
+		rc = state_flow(t, family, IPPROTO_TCP, &client, &crowd, flags, now);
 	}
 	return rc;
 }

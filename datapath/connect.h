@@ -112,7 +112,7 @@ static __always_inline bool is_foreign(np_ctx *ctx, const struct flow_request *r
 {
 	return (r->flags & NP_FLOW_TRANSLATED ? port_has_socket(ctx, r, port, family)
 					      : port_has_client_socket(ctx, r, port, family)) ||
-	       (np.conntrack && port_has_connection(ctx, r, port, family));
+	       (conntrack_is_used() && port_has_connection(ctx, r, port, family));
 }
 
 /*
@@ -234,6 +234,27 @@ __noinline int flow_port(np_ctx *ctx, __u32 number, struct flow_request *r, __u3
 				 : find_port(ctx, number, r, NP_IPV6);
 }
 
+/*
+ * Have both buckets of the REPLY name on their way from memory at once, if the flow keeps the
+ * client's port: the compare-and-swaps to come wait for what is loaded before them.
+ */
+static __always_inline void create_ahead(const struct flow_request *r, int family)
+{
+	__u32 ports = PORTS(r->backend_port, SPORT(r->tuple.ports)), n;
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &r->backend, &r->tuple.src, ports,
+					 r->tuple.protocol, NP_HASH_EGRESS);
+	struct np_bucket *bucket;
+
+	n = h.bucket & FLOW_MASK(family);
+	bucket = flow_bucket(n, family);
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+	n = np_hash_other_bucket(h.bucket, h.tag) & FLOW_MASK(family);
+	bucket = flow_bucket(n, family);
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+}
+
 /* Make the flow: record, names, publication. FORWARD comes last: with it, packets find it. */
 static __always_inline int create(np_ctx *ctx, struct flow_request *r, int family)
 {
@@ -243,8 +264,9 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 
 	if (!r)
 		return CONNECT_DROP;
+	create_ahead(r, family);
 	for (i = 0; i < FLOW_CLAIM_TRIES && !number; i++)
-		number = flow_claim(r->hook, family);
+		number = flow_claim(flow_home(&r->tuple, i, family), r->hook, family);
 	if (!number)
 		return connect_drop(r->hook, NP_REASON_FLOWS_FULL);
 	number--;

@@ -120,7 +120,6 @@ static __always_inline __u64 search(const struct tuple *t, __u32 space, int fami
 	struct np_hash h =
 		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	struct np_bucket *bucket;
-	bool several;
 	int i, side;
 
 #pragma clang loop unroll(disable)
@@ -131,8 +130,6 @@ static __always_inline __u64 search(const struct tuple *t, __u32 space, int fami
 		bucket = flow_bucket(number, family);
 		if (!bucket)
 			return 0;
-		if (!bucket_match(bucket, h.tag, &several))
-			continue;
 #pragma clang loop unroll(disable)
 		for (i = 0; i < NP_BUCKET; i++) {
 			__u64 entry = *(volatile __u64 *)&bucket->entry[i];
@@ -159,6 +156,32 @@ __noinline __u64 flow_search(struct tuple *t, __u32 space, __u32 family)
 					: search(t, NP_HASH_EGRESS, NP_IPV6);
 }
 
+/* What the index says of this hash first: the lower half of an entry, or BUCKET_NONE. */
+static __always_inline __u64 flow_index(const struct np_hash *h, int family)
+{
+	__u32 number = h->bucket & FLOW_MASK(family);
+	struct np_bucket *bucket = flow_bucket(number, family);
+	__u64 found = bucket ? bucket_match(bucket, h->tag) : BUCKET_NONE;
+
+	if (found != BUCKET_NONE)
+		return found;
+	number = np_hash_other_bucket(h->bucket, h->tag) & FLOW_MASK(family);
+	bucket = flow_bucket(number, family);
+	return bucket ? bucket_match(bucket, h->tag) : BUCKET_NONE;
+}
+
+/*
+ * Most flows have the record with the number of the first bucket of their FORWARD name: it can be
+ * on its way from memory while the bucket is. The value says nothing.
+ */
+static __always_inline void flow_ahead(const struct np_hash *h, int family)
+{
+	struct np_flow *flow = flow_record(h->bucket & FLOW_MASK(family), family);
+
+	if (flow)
+		(void)*(volatile __u32 *)&flow->seq;
+}
+
 /*
  * The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS).
  * scratch saves stack: the caller has a whole tuple of its own to fill later.
@@ -169,28 +192,22 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 	struct np_hash h =
 		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	struct flow_hit hit = {};
-	bool several;
 	__u64 entry;
-	int side;
+	int i;
 
+	if (space == NP_HASH_INGRESS)
+		flow_ahead(&h, family);
+	entry = flow_index(&h, family);
+	if (entry == BUCKET_NONE)
+		return hit;
 #pragma clang loop unroll(disable)
-	for (side = 0; side < 2; side++) {
-		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
-		struct np_bucket *bucket;
-
-		number &= FLOW_MASK(family);
-		bucket = flow_bucket(number, family);
-		if (!bucket)
-			break;
-		entry = bucket_match(bucket, h.tag, &several);
-		if (several) {
-			*scratch = tuple_whole(t, family);
-			entry = flow_search(scratch, space, family);
-		}
-		if (!entry)
-			continue;
+	for (i = 0; i < 2; i++) {
 		hit = flow_check(entry, t, space, family);
-		if (hit.flow)
+		if (hit.flow || i)
+			break;
+		*scratch = tuple_whole(t, family);
+		entry = flow_search(scratch, space, family);
+		if (!entry)
 			break;
 	}
 	return hit;

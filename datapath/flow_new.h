@@ -202,32 +202,27 @@ __noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 how, __u32 fa
 				 : name_taken(t, entry, how, NP_IPV6);
 }
 
-/* Position plus one of the i-th candidate place of a hash, and the entry there. */
-static __always_inline __u32 name_place(const struct np_hash *h, int i, __u64 *entry, int family)
+/* Hashed in every turn, which is rare and takes less stack than keeping what does not change. */
+static __always_inline int name_rivals(struct tuple *t, __u32 place, __u32 how, int family)
 {
-	__u32 n = i < NP_BUCKET ? h->bucket : np_hash_other_bucket(h->bucket, h->tag);
-	struct np_bucket *bucket;
-
-	n &= FLOW_MASK(family);
-	bucket = flow_bucket(n, family);
-	if (!bucket)
-		return 0;
-	*entry = *(volatile __u64 *)&bucket->entry[i % NP_BUCKET];
-	return n * NP_BUCKET + i % NP_BUCKET + 1;
-}
-
-/* Has another flow the name, by an entry in any place but this one? As flow_name_taken(). */
-static __always_inline int name_has_rival(struct tuple *t, const struct np_hash *h, __u32 place,
-					  __u32 how, int family)
-{
-	__u64 entry = 0;
-	__u32 at;
 	int i, rc;
 
+	if (!t)
+		return -EINVAL;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < 2 * NP_BUCKET; i++) {
-		at = name_place(h, i, &entry, family);
-		if (at == place || entry >> 32 != h->tag)
+		struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+						 t->protocol, name_space(how & NAME_MASK));
+		__u32 n = i < NP_BUCKET ? h.bucket : np_hash_other_bucket(h.bucket, h.tag);
+		struct np_bucket *bucket;
+		__u64 entry;
+
+		n &= FLOW_MASK(family);
+		bucket = flow_bucket(n, family);
+		if (!bucket || n * NP_BUCKET + i % NP_BUCKET + 1 == place)
+			continue;
+		entry = *(volatile __u64 *)&bucket->entry[i % NP_BUCKET];
+		if (entry >> 32 != h.tag)
 			continue;
 		rc = flow_name_taken(t, entry, how, family);
 		if (rc)
@@ -236,30 +231,38 @@ static __always_inline int name_has_rival(struct tuple *t, const struct np_hash 
 	return 0;
 }
 
+/*
+ * Has another flow the name, by an entry in any place but this one (0: in any)? As
+ * flow_name_taken().
+ */
+__noinline int flow_name_rivals(struct tuple *t, __u32 place, __u32 how, __u32 family)
+{
+	return family == NP_IPV4 ? name_rivals(t, place, how, NP_IPV4)
+				 : name_rivals(t, place, how, NP_IPV6);
+}
+
 static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number, int family)
 {
-	__u32 name = how & NAME_MASK;
 	struct np_flow *flow = flow_record(number, family);
-	struct np_bucket *bucket;
-	__u64 entry = 0, *to;
-	__u32 at, place, free_at[2] = {}, used[2] = {};
+	__u32 name = how & NAME_MASK, used, used2, n;
+	struct np_bucket *first, *second, *to;
 	struct np_hash h;
-	int i, rc;
+	__u64 *place;
+	int rc;
 
 	if (!t || !flow)
 		return -EINVAL;
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  name_space(name));
-#pragma clang loop unroll(disable)
-	for (i = 0; i < 2 * NP_BUCKET; i++) {
-		at = name_place(&h, i, &entry, family);
-		if (entry)
-			used[i / NP_BUCKET & 1]++;
-		else
-			free_at[i / NP_BUCKET & 1] = at;
-		if (entry >> 32 != h.tag)
-			continue;
-		rc = flow_name_taken(t, entry, how, family);
+	n = h.bucket & FLOW_MASK(family);
+	first = flow_bucket(n, family);
+	n = np_hash_other_bucket(h.bucket, h.tag) & FLOW_MASK(family);
+	second = flow_bucket(n, family);
+	if (!first || !second)
+		return -EINVAL;
+	if (bucket_match(first, h.tag) != BUCKET_NONE ||
+	    bucket_match(second, h.tag) != BUCKET_NONE) {
+		rc = flow_name_rivals(t, 0, how, family);
 		if (rc)
 			return rc;
 	}
@@ -268,24 +271,34 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 	 * flows stay until their records are needed, so that a table in use is always full of
 	 * names.
 	 */
-	place = used[0] < BUCKET_CROWDED || used[0] <= used[1] ? free_at[0] : free_at[1];
-	if (!place)
+	used = bucket_used(first);
+	used2 = bucket_used(second);
+	if (bits_count(used) < BUCKET_CROWDED || bits_count(used) <= bits_count(used2)) {
+		n = h.bucket & FLOW_MASK(family);
+		to = first;
+	} else {
+		used = used2;
+		to = second;
+	}
+	if (used == (1 << NP_BUCKET) - 1)
 		return -ENOSPC;
-	bucket = flow_bucket((place - 1) / NP_BUCKET, family);
-	if (!bucket)
-		return -EINVAL;
-	to = &bucket->entry[(place - 1) % NP_BUCKET];
-	flow->index[name] = place;
+	used = bits_first_clear(used) & (NP_BUCKET - 1);
+	place = &to->entry[used];
+	n = n * NP_BUCKET + used + 1;
+	flow->index[name] = n;
 	rc = -EBUSY;
-	if (!__sync_val_compare_and_swap(to, 0, (__u64)h.tag << 32 | name_entry(name, number))) {
+	if (!__sync_val_compare_and_swap(place, 0, (__u64)h.tag << 32 | name_entry(name, number))) {
 		/*
 		 * Another CPU at the same name may have found another place free than this one
 		 * did, since names come and go. Both are in by now, or that one will see this.
 		 */
-		rc = name_has_rival(t, &h, place, how, family);
+		if (!bucket_has_other(first, h.tag, name_entry(name, number)) &&
+		    !bucket_has_other(second, h.tag, name_entry(name, number)))
+			return 0;
+		rc = flow_name_rivals(t, n, how, family);
 		if (!rc)
 			return 0;
-		*(volatile __u64 *)to = 0;
+		*(volatile __u64 *)place = 0;
 	}
 	flow->index[name] = 0;
 	return rc;
@@ -367,14 +380,27 @@ static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 }
 
 /*
- * Take the best of FLOW_PROBES records in a row, anywhere: what is live is then spread over the
- * table, and no row of it is as full as if records were taken one after the other. Returns its
- * number plus one, with seq odd and no names; 0 if all are live or another CPU was faster.
+ * Where the record of a new flow is looked for in try number i: first from where flow_ahead() has
+ * it brought, then anywhere. Either way what is live is spread over the table, and no row of it is
+ * as full as if records were taken one after the other. forward: client -> frontend.
  */
-__noinline __u32 flow_claim(__u32 hook, __u32 family)
+static __always_inline __u32 flow_home(const struct tuple *forward, int i, int family)
 {
-	__u32 first = flow_random();
+	struct np_hash h;
 
+	if (i)
+		return flow_random();
+	h = np_hash_tuple(np.hash_key, family, &forward->src, &forward->dst, forward->ports,
+			  forward->protocol, NP_HASH_INGRESS);
+	return h.bucket;
+}
+
+/*
+ * Take the best of FLOW_PROBES records in a row from first on. Returns its number plus one, with
+ * seq odd and no names; 0 if all are live or another CPU was faster.
+ */
+__noinline __u32 flow_claim(__u32 first, __u32 hook, __u32 family)
+{
 	return family == NP_IPV4 ? claim(first, hook, NP_IPV4) : claim(first, hook, NP_IPV6);
 }
 

@@ -20,21 +20,45 @@ static __always_inline bool service_is(__u32 number, const union np_addr *addr, 
 	       service->family == family && addr_equal(&service->addr, addr, NP_IPV6);
 }
 
-/* Several entries of a bucket have the tag: look at each. */
-static __always_inline __u32 bucket_search(const struct np_bucket *bucket, __u32 tag,
-					   const union np_addr *addr, __u32 port, __u32 protocol,
-					   __u32 family)
+/* The same as frontend_lookup(), when the first entry with the tag is not it: look at each. */
+static __always_inline __u32 frontend_search(const struct np_hash *h, const union np_addr *addr,
+					     __u32 port, __u32 protocol, __u32 family)
 {
-	int i;
+	struct np_bucket *bucket;
+	int i, side;
 
 #pragma clang loop unroll(disable)
-	for (i = 0; i < NP_BUCKET; i++) {
-		__u64 entry = *(volatile __u64 *)&bucket->entry[i];
+	for (side = 0; side < 2; side++) {
+		__u32 number = side ? np_hash_other_bucket(h->bucket, h->tag) : h->bucket;
 
-		if (entry >> 32 == tag && service_is((__u32)entry, addr, port, protocol, family))
-			return (__u32)entry + 1;
+		number &= np.frontend_mask;
+		bucket = bpf_map_lookup_elem(&frontends, &number);
+		if (!bucket)
+			return 0;
+#pragma clang loop unroll(disable)
+		for (i = 0; i < NP_BUCKET; i++) {
+			__u64 entry = *(volatile __u64 *)&bucket->entry[i];
+
+			if (entry >> 32 == h->tag &&
+			    service_is((__u32)entry, addr, port, protocol, family))
+				return (__u32)entry + 1;
+		}
 	}
 	return 0;
+}
+
+/* What the index says of this hash first: number of a service version, or BUCKET_NONE. */
+static __always_inline __u64 frontend_index(const struct np_hash *h)
+{
+	__u32 number = h->bucket & np.frontend_mask;
+	struct np_bucket *bucket = bpf_map_lookup_elem(&frontends, &number);
+	__u64 found = bucket ? bucket_match(bucket, h->tag) : BUCKET_NONE;
+
+	if (found != BUCKET_NONE)
+		return found;
+	number = np_hash_other_bucket(h->bucket, h->tag) & np.frontend_mask;
+	bucket = bpf_map_lookup_elem(&frontends, &number);
+	return bucket ? bucket_match(bucket, h->tag) : BUCKET_NONE;
 }
 
 /*
@@ -45,33 +69,17 @@ static __always_inline __u32 bucket_search(const struct np_bucket *bucket, __u32
 __noinline __u32 frontend_lookup(union np_addr *addr, __u32 port, __u32 protocol, __u32 family)
 {
 	struct np_hash h;
-	bool several;
-	__u64 entry;
-	__u32 found;
-	int side;
+	__u64 found;
 
 	if (!addr)
 		return 0;
 	h = np_hash_frontend(np.hash_key, NP_IPV6, addr, port, protocol);
-#pragma clang loop unroll(disable)
-	for (side = 0; side < 2; side++) {
-		__u32 number = side ? np_hash_other_bucket(h.bucket, h.tag) : h.bucket;
-		struct np_bucket *bucket;
-
-		number &= np.frontend_mask;
-		bucket = bpf_map_lookup_elem(&frontends, &number);
-		if (!bucket)
-			return 0;
-		entry = bucket_match(bucket, h.tag, &several);
-		if (!entry)
-			continue;
-		if (!several && service_is((__u32)entry, addr, port, protocol, family))
-			return (__u32)entry + 1;
-		found = several ? bucket_search(bucket, h.tag, addr, port, protocol, family) : 0;
-		if (found)
-			return found;
-	}
-	return 0;
+	found = frontend_index(&h);
+	if (found == BUCKET_NONE)
+		return 0;
+	if (service_is(found, addr, port, protocol, family))
+		return found + 1;
+	return frontend_search(&h, addr, port, protocol, family);
 }
 
 /* The service version of this key, or NULL. */

@@ -36,7 +36,6 @@ struct {
 static __always_inline bool before_bucket_has(__u32 bucket, __u32 tag, __u32 family)
 {
 	struct np_bucket *found;
-	bool several;
 	__u32 number;
 
 	if (family == NP_IPV4) {
@@ -46,7 +45,7 @@ static __always_inline bool before_bucket_has(__u32 bucket, __u32 tag, __u32 fam
 		number = bucket & np.before6_mask;
 		found = bpf_map_lookup_elem(&before6, &number);
 	}
-	return found && bucket_match(found, tag, &several);
+	return found && bucket_match(found, tag) != BUCKET_NONE;
 }
 
 /*

@@ -149,7 +149,7 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	X(sock_drain)                                                                              \
 	X(sock_asks)                                                                               \
 	X(handover)                                                                                \
-	X(pad)
+	X(conntrack)
 
 static const struct config_member {
 	const char *name;
@@ -202,8 +202,8 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	(void)place;
 	wanted.abi_version = NP_ABI_VERSION;
 	memcpy(wanted.hash_key, d->tables->hash_key, sizeof(wanted.hash_key));
-	wanted.handover = d->tables->config->handover; /* migrate.c's */
-	wanted.pad = 0;
+	wanted.handover = d->tables->config->handover;	 /* migrate.c's */
+	wanted.conntrack = d->tables->config->conntrack; /* the programs' */
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {
 		const struct config_member *m = &config_members[i];

@@ -40,6 +40,17 @@ int conntrack_be_liberal(void)
 	return write(fd, "1", 1) == 1 ? 0 : -errno;
 }
 
+bool conntrack_is_used(void)
+{
+	_cleanup_close_ int fd =
+		open("/proc/sys/net/netfilter/nf_conntrack_count", O_RDONLY | O_CLOEXEC);
+	char count[16];
+
+	if (fd < 0)
+		return errno != ENOENT;
+	return read(fd, count, sizeof(count)) <= 0 || count[0] != '0';
+}
+
 static int take(const struct nlattr *attr, void *arg)
 {
 	struct attributes *a = arg;

@@ -30,6 +30,9 @@ struct conntrack_entry {
  */
 int conntrack_be_liberal(void);
 
+/* Is there an entry in this network namespace? Also if the kernel does not tell. */
+bool conntrack_is_used(void);
+
 /* Every one of them in this network namespace. 0 or -errno: the kernel cannot be asked. */
 int conntrack_each(void (*visit)(const struct conntrack_entry *entry, void *arg), void *arg);
 

@@ -209,13 +209,13 @@ static uint32_t claim_from(uint32_t first, int family)
 }
 
 /* As a program does; where that finds none, the whole table is looked at. */
-static int claim_any(int family, uint32_t *number)
+static int claim_any(const struct tuple *forward, int family, uint32_t *number)
 {
 	uint32_t claimed = 0, first;
 	int i;
 
 	for (i = 0; i < FLOW_CLAIM_TRIES && !claimed; i++)
-		claimed = claim_from(flow_random(), family);
+		claimed = claim_from(flow_home(forward, i, family), family);
 	for (first = 0; first < records(family) && !claimed; first += FLOW_PROBES)
 		claimed = claim_from(first, family);
 	*number = claimed - 1;
@@ -259,7 +259,7 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 	    (flow->family != NP_IPV4 && flow->family != NP_IPV6))
 		return -EINVAL;
 	table = t;
-	rc = claim_any(flow->family, &n);
+	rc = claim_any(&r.tuple, flow->family, &n);
 	if (rc)
 		return rc;
 	record = flow_record(n, flow->family);

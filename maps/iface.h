@@ -88,7 +88,7 @@ struct np_config {
 	__u32 sock_drain; /* 1: what the node's own processes begin is left to the kernel */
 	__u32 sock_asks;  /* 1: the map sock_carried may have some of theirs */
 	__u32 handover;	  /* enum np_handover */
-	__u32 pad;
+	__u32 conntrack;  /* 1: it is at work in this network namespace. Programs set it, too */
 };
 NP_STATIC_ASSERT(sizeof(struct np_config) == 744);
 

@@ -18,6 +18,7 @@
 #define SKB_CHECKSUM_PARTIAL  3
 
 struct sk_buff {
+	unsigned long _nfct;
 	__u8 ip_summed : 2;
 } __attribute__((preserve_access_index));
 
@@ -28,6 +29,14 @@ static __always_inline __u32 skb_ip_summed(struct __sk_buff *skb)
 	struct sk_buff *kernel = bpf_cast_to_kern_ctx(skb);
 
 	return BPF_CORE_READ_BITFIELD(kernel, ip_summed);
+}
+
+/* Has conntrack seen the packet? The lowest bits of _nfct are not the connection's address. */
+static __always_inline bool skb_is_tracked(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel = bpf_cast_to_kern_ctx(skb);
+
+	return kernel->_nfct > 7;
 }
 
 static __always_inline enum checksum skb_checksum(struct __sk_buff *skb)

@@ -148,7 +148,7 @@ int slow_open(const struct tables *t, const struct flowtable_flow *flow)
 	int rc;
 
 	begin(t);
-	number = flow_claim(0, flow->family);
+	number = flow_claim(flow_home(&r.tuple, 0, flow->family), 0, flow->family);
 	if (!number)
 		return -ENOSPC;
 	number--;
