@@ -399,11 +399,16 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
-	__u64 entry = flow_search(&reply, NP_HASH_EGRESS, family);
-	__u32 number = entry_record(entry), seq;
-	struct np_flow *flow =
-		family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
+	struct np_flow *flow;
+	__u32 number, seq;
+	__u64 entry;
 
+	if (!(family == NP_IPV4 ? flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV4)
+				: flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV6)))
+		return false;
+	entry = flow_search(&reply, NP_HASH_EGRESS, family);
+	number = entry_record(entry);
+	flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
 		return false;
 	seq = *(volatile __u32 *)&flow->seq;

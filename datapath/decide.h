@@ -45,19 +45,28 @@ static __always_inline enum np_class client_class(struct tuple *t, __u32 service
 	return NP_CLASS_OUTSIDE;
 }
 
-/* Is it an address of a service range, whether or not there is a service at it? */
+/*
+ * Is it an address of a service range, whether or not there is a service at it? The ranges there
+ * are come first; behind them are prefixes that match nothing (loader/cidr.h, cidr_nobody()).
+ */
 static __always_inline bool in_service_cidr(const union np_addr *addr, __u32 family)
 {
 	__u32 zero = 0, i;
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
-	bool found = false;
 
 	if (!c)
 		return false;
-	for (i = 0; i < NP_SERVICE_CIDRS; i++)
-		found |= prefix_has(family == NP_IPV4 ? &c->service_cidr4[i] : &c->service_cidr6[i],
-				    addr);
-	return found;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < NP_SERVICE_CIDRS; i++) {
+		struct np_prefix *prefix =
+			family == NP_IPV4 ? &c->service_cidr4[i] : &c->service_cidr6[i];
+
+		if (prefix->value[0] & ~prefix->mask[0])
+			return false;
+		if (prefix_has(prefix, addr))
+			return true;
+	}
+	return false;
 }
 
 /* loadBalancerSourceRanges: does the version admit the source? */

@@ -170,6 +170,15 @@ static __always_inline __u64 flow_index(const struct np_hash *h, int family)
 	return bucket ? bucket_match(bucket, h->tag) : BUCKET_NONE;
 }
 
+/* False: no flow knows the tuple. */
+static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int family)
+{
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
+
+	return flow_index(&h, family) != BUCKET_NONE;
+}
+
 /*
  * Most flows have the record with the number of the first bucket of their FORWARD name: it can be
  * on its way from memory while the bucket is. The value says nothing.

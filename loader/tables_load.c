@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "../maps/settings.h"
+#include "conntrack.h"
 #include "sock.skel.h"
 #include "tables_private.h"
 #include "tc.skel.h"
@@ -378,6 +379,7 @@ int tables_load(struct tables *t, const struct tables_options *o)
 
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	fill_settings(t, o, &settings);
+	t->config->conntrack = conntrack_is_used();
 	t->tc->rodata->np = settings;
 	t->xdp->rodata->np = settings;
 	rc = load_object(t, o, t->tc->skeleton);

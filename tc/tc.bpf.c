@@ -408,7 +408,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 			break;
 		if (i == TC_PASSES - 1) /* its flow is gone again, or not yet there */
 			return TC_ACT_SHOT;
-		if (tc_explain(skb, r, iface, family))
+		if (!SPORT(r->tuple.ports) && tc_explain(skb, r, iface, family))
 			return TC_ACT_SHOT;
 		made = connect(skb, r, iface, family);
 		if (made == CONNECT_REJECT)
