@@ -50,8 +50,8 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
-	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libgcrypt20-dev libcmocka-dev pkg-config iproute2 \
-	iptables nftables ethtool procps python3 util-linux jq kmod curl spin
+	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libgcrypt20-dev libcmocka-dev \
+	pkg-config iproute2 iptables nftables ethtool procps python3 util-linux jq kmod curl spin
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \

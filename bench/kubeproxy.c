@@ -29,13 +29,13 @@ enum {
 static void usage(FILE *to)
 {
 	fputs("Usage: kubeproxy iptables|nftables [OPTION...] < OBJECTS\n"
-	      "Prints what kube-proxy 1.36 makes of Services, EndpointSlices, Nodes and ServiceCIDRs\n"
-	      "(JSON, one object after the other or as Lists), in the order of the Services:\n"
+	      "Prints what kube-proxy 1.36 makes of Services, EndpointSlices, Nodes and\n"
+	      "ServiceCIDRs (JSON, one after the other or as Lists), in the Services' order:\n"
 	      "  iptables   for iptables-restore or ip6tables-restore, plain or with --noflush\n"
 	      "  nftables   for nft -f\n"
 	      "  --ipv6                     the rules of IPv6, not those of IPv4\n"
-	      "  --cluster-cidr CIDR,...    the pods' addresses; the first of the family is used.\n"
-	      "                             Without it pods are not told apart from others\n"
+	      "  --cluster-cidr CIDR,...    the pods' addresses, of a family the first; without\n"
+	      "                             it pods are not told apart from others\n"
 	      "  --masquerade-all           all that is sent to clusterIPs\n"
 	      "  --node-name NAME           which node this is; its Node tells zone and address\n"
 	      "  --zone NAME                the node's zone, whatever its Node says\n"
@@ -45,11 +45,12 @@ static void usage(FILE *to)
 	      "  --service-cidr CIDR,...    nftables: drop what is sent to the rest of them\n"
 	      "                             (otherwise the ranges of the ServiceCIDRs)\n"
 	      "  --no-localhost-nodeports   iptables: as --iptables-localhost-nodeports=false\n"
-	      "  --conntrack-tcp-be-liberal iptables: the node has this set, and no INVALID drop\n"
-	      "  --nfacct                   iptables: count as on kernels that have xt_nfacct; the\n"
+	      "  --conntrack-tcp-be-liberal iptables: the node has this set, no INVALID drop\n"
+	      "  --nfacct                   iptables: count as on kernels with xt_nfacct; the\n"
 	      "                             counters have to be made first\n"
-	      "  --no-jumps                 iptables: only what kube-proxy itself restores, without\n"
-	      "                             the jumps from the built-in chains; for --noflush\n",
+	      "  --no-jumps                 iptables: only what kube-proxy itself restores,\n"
+	      "                             without the jumps from built-in chains: what is\n"
+	      "                             restored once more, with --noflush\n",
 	      to);
 }
 
@@ -66,6 +67,13 @@ static void parse_list(const char *name, const char *text, struct cidr_list *lis
 		bad_usage(name, text);
 }
 
+static const char *whole_address(const char *word)
+{
+	if (strchr(word, '/'))
+		return "";
+	return strchr(word, ':') ? "/128" : "/32";
+}
+
 /* Addresses are read as ranges of one address, which a reader may write too. */
 static void parse_node_addresses(char *text, struct rules_options *o)
 {
@@ -76,8 +84,7 @@ static void parse_node_addresses(char *text, struct rules_options *o)
 	if (o->any_node_address || !strcmp(text, "primary"))
 		return;
 	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
-		snprintf(item, sizeof(item), "%s%s", word,
-			 strchr(word, '/') ? "" : strchr(word, ':') ? "/128" : "/32");
+		snprintf(item, sizeof(item), "%s%s", word, whole_address(word));
 		if (cidr_parse(item, &cidr) || cidr.bits != (cidr.family == NP_IPV4 ? 32 : 128) ||
 		    o->node_address.count == CIDR_LIST_MAX)
 			bad_usage("--nodeport-addresses: no address of a node is", word);
@@ -159,8 +166,10 @@ static bool parse_options(int argc, char **argv, struct rules_options *o)
 	};
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		parse_option(option, o);
-	if (argc - optind != 1)
-		bad_usage("one of iptables and nftables is wanted, not", optind < argc ? argv[optind + 1] : "");
+	if (argc - optind != 1) {
+		usage(stderr);
+		exit(2);
+	}
 	if (strcmp(argv[optind], "iptables") != 0 && strcmp(argv[optind], "nftables") != 0)
 		bad_usage("no such mode:", argv[optind]);
 	return !strcmp(argv[optind], "nftables");

@@ -29,8 +29,7 @@ static void seen_free(struct seen **seen)
 {
 	struct seen *s, *next;
 
-	HASH_ITER(hh, *seen, s, next)
-	{
+	HASH_ITER (hh, *seen, s, next) {
 		HASH_DEL(*seen, s);
 		free(s->namespace);
 		free(s->name);
@@ -121,7 +120,7 @@ static struct plan_node plan_node(struct rules_options *options, const struct st
 	const struct kube_node *node = store_node(store, options->node_name);
 	struct plan_node made = {
 		.name = options->node_name,
-		.zone = options->zone ?: node ? node->zone : NULL,
+		.zone = options->zone,
 		.masquerade_all = options->masquerade_all,
 		.detector4 = cidr_list_first(&options->cluster_cidr, NP_IPV4),
 		.detector6 = cidr_list_first(&options->cluster_cidr, NP_IPV6),
@@ -130,6 +129,8 @@ static struct plan_node plan_node(struct rules_options *options, const struct st
 	};
 	const union np_addr *own = options->family == NP_IPV4 ? made.address4 : made.address6;
 
+	if (!made.zone && node)
+		made.zone = node->zone;
 	if (!options->any_node_address && !options->node_address.count && own)
 		options->node_address.cidr[options->node_address.count++] =
 			cidr_of(options->family, own, options->family == NP_IPV4 ? 32 : 128);

@@ -87,7 +87,8 @@ static void capture_cluster_ip(const struct writer *w)
 	fprintf(w->filter_rules, " -j %s\n", refusal_target(port));
 }
 
-/* Where there is no endpoint for those outside, but some for pods and the node, both are written. */
+/* Where there is no endpoint for those outside, but some for pods and the node, both are written.
+ */
 static void refuse_external(const struct writer *w, const char *address)
 {
 	if (w->port->has_external)
@@ -157,8 +158,8 @@ static void capture_node_port(const struct writer *w)
 	if (port->has_any && w->options->nfacct && w->options->localhost_node_ports &&
 	    w->options->family == NP_IPV4) {
 		match_node_port(w, " -d 127.0.0.0/8");
-		fprintf(w->nat_rules, " -m nfacct --nfacct-name localhost_nps_accepted_pkts -j %s\n",
-			w->ext);
+		fprintf(w->nat_rules,
+			" -m nfacct --nfacct-name localhost_nps_accepted_pkts -j %s\n", w->ext);
 	}
 	if (port->has_any) {
 		match_node_port(w, "");
@@ -186,8 +187,7 @@ static void accept_health_checks(const struct writer *w)
 
 static void masquerade_internal(const struct writer *w)
 {
-	const struct cidr *pods =
-		cidr_list_first(&w->options->cluster_cidr, w->port->plan->family);
+	const struct cidr *pods = cidr_list_first(&w->options->cluster_cidr, w->port->plan->family);
 
 	if (!w->port->has_internal || (!w->options->masquerade_all && !pods))
 		return;
@@ -201,8 +201,7 @@ static void masquerade_internal(const struct writer *w)
 /* Pods and the node take the short cut past the policy. */
 static void short_cuts(const struct writer *w)
 {
-	const struct cidr *pods =
-		cidr_list_first(&w->options->cluster_cidr, w->port->plan->family);
+	const struct cidr *pods = cidr_list_first(&w->options->cluster_cidr, w->port->plan->family);
 	const char *name = w->port->name;
 
 	if (pods)
@@ -360,6 +359,7 @@ static int write_ports(struct writer *w, const struct rules_input *input)
 			write_port(w);
 		}
 		rules_port_free(&port);
+		w->port = NULL;
 		if (!w->sep)
 			return -ENOMEM;
 		free(w->sep);
@@ -399,9 +399,11 @@ static void jump_to_node_ports(const struct writer *w)
 static void write_filter_ends(const struct writer *w)
 {
 	if (!w->options->tcp_be_liberal)
-		fprintf(w->filter_rules, "-A KUBE-FORWARD -m conntrack --ctstate INVALID%s -j DROP\n",
-			w->options->nfacct ? " -m nfacct --nfacct-name ct_state_invalid_dropped_pkts"
-					   : "");
+		fprintf(w->filter_rules,
+			"-A KUBE-FORWARD -m conntrack --ctstate INVALID%s -j DROP\n",
+			w->options->nfacct
+				? " -m nfacct --nfacct-name ct_state_invalid_dropped_pkts"
+				: "");
 	fputs("-A KUBE-FORWARD -m comment --comment \"kubernetes forwarding rules\" -m mark "
 	      "--mark " MASQUERADE_MARK "/" MASQUERADE_MARK " -j ACCEPT\n"
 	      "-A KUBE-FORWARD -m comment --comment \"kubernetes forwarding conntrack rule\" "

@@ -230,8 +230,8 @@ static void print_checks(const struct writer *w)
 	    "firewall-ips { type %s . inet_proto . inet_service : verdict ; comment "
 	    "\"destinations that are subject to LoadBalancerSourceRanges\" ; }",
 	    w->type);
-	put(w, "add rule",
-	    "firewall-check %s daddr . meta l4proto . th dport vmap @firewall-ips", w->ip);
+	put(w, "add rule", "firewall-check %s daddr . meta l4proto . th dport vmap @firewall-ips",
+	    w->ip);
 }
 
 static void print_dispatch(const struct writer *w)
@@ -263,10 +263,9 @@ static void print_dispatch(const struct writer *w)
 
 static void print_setup(const struct writer *w, const struct cidr_list *service_cidr)
 {
-	static const char *const containers[] = {"set hairpin-connections", "set cluster-ips",
-						 "map service-ips",
-						 "map firewall-ips", "map no-endpoint-services",
-						 "map no-endpoint-nodeports", "map service-nodeports"};
+	static const char *const sets[] = {"hairpin-connections", "cluster-ips"};
+	static const char *const maps[] = {"service-ips", "firewall-ips", "no-endpoint-services",
+					   "no-endpoint-nodeports", "service-nodeports"};
 
 	print_chains(w);
 	print_masquerading(w);
@@ -274,8 +273,10 @@ static void print_setup(const struct writer *w, const struct cidr_list *service_
 	print_node_addresses(w);
 	print_checks(w);
 	print_dispatch(w);
-	for (size_t i = 0; i < ARRAY_SIZE(containers); i++)
-		printf("flush %.3s %s kube-proxy %s\n", containers[i], w->ip, containers[i] + 4);
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+		put(w, "flush set", "%s", sets[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
+		put(w, "flush map", "%s", maps[i]);
 }
 
 /* An address goes to a chain of the port. */
@@ -486,9 +487,9 @@ static void add_chains(const struct writer *w)
 			    port->endpoint[i].ip, port->endpoint[i].ip, port->protocol,
 			    port->endpoint[i].port);
 	}
-	if (port->uses_cluster)
+	if (port->clusters)
 		add_port_chain(w, "service", w->base);
-	if (port->uses_local)
+	if (port->locals)
 		add_port_chain(w, "local", w->base);
 	if (port->uses_external)
 		add_port_chain(w, "external", w->base);
@@ -506,8 +507,7 @@ static void write_port(const struct writer *w)
 	write_external(w);
 	write_firewall(w);
 	for (size_t i = 0; i < port->endpoints && port->plan->affinity_seconds; i++)
-		put(w, "add set",
-		    "affinity-%s { type %s ; flags dynamic,timeout ; timeout %us ; }",
+		put(w, "add set", "affinity-%s { type %s ; flags dynamic,timeout ; timeout %us ; }",
 		    w->endpoint[i], w->type, port->plan->affinity_seconds);
 	write_choice(w, "service", false);
 	write_choice(w, "local", true);
@@ -524,8 +524,8 @@ int rules_nftables(const struct rules_options *options, const struct rules_input
 	struct rules_port port;
 	int rc = 0;
 
-	print_setup(&w, options->service_cidr.count ? &options->service_cidr
-						     : &input->service_cidr);
+	print_setup(&w,
+		    options->service_cidr.count ? &options->service_cidr : &input->service_cidr);
 	for (size_t i = 0; i < input->count && !rc; i++) {
 		if (rules_port_make(&input->planned[i], &port))
 			return -ENOMEM;

@@ -113,8 +113,6 @@ static void fill_policies(struct rules_port *port)
 	port->has_any = plan->frontend[0].policy[0].verdict != NP_VERDICT_REJECT;
 	port->has_internal = port->has_any && (!port->internal_local || port->locals);
 	port->has_external = port->has_any && (!port->external_local || port->locals);
-	port->uses_cluster = port->clusters > 0;
-	port->uses_local = port->locals > 0;
 	port->uses_external =
 		port->has_any && plan_is_external(port->service, port->port, plan->family);
 	for (size_t i = 0; i < port->service->vips; i++)

@@ -15,8 +15,6 @@
 #include "kube.h"
 #include "plan.h"
 
-#define ADDRESSES_MAX 64
-
 /* As kube-proxy writes it: its format leaves the zeros of the bit's number in. */
 #define MASQUERADE_MARK "0x00004000"
 
@@ -58,14 +56,12 @@ struct rules_port {
 	bool has_any; /* an endpoint is usable somewhere */
 	bool has_internal;
 	bool has_external;
-	bool uses_cluster; /* which lists are used, and not empty */
-	bool uses_local;
-	bool uses_external;
-	size_t vips;	   /* of the family, and answered by the node */
-	size_t own_ranges; /* of plan->range those of the Service; the others are its VIPs */
+	bool uses_external; /* there is a chain for those who do not come by the clusterIP */
+	size_t vips;	    /* of the family, and answered by the node */
+	size_t own_ranges;  /* of plan->range those of the Service; the others are its VIPs */
 	struct rules_endpoint *endpoint; /* in order of their text, as kube-proxy's */
 	size_t endpoints;
-	size_t clusters; /* how many are in_cluster, in_local */
+	size_t clusters; /* how many are in_cluster, in_local; none where the list is not used */
 	size_t locals;
 };
 
@@ -104,6 +100,7 @@ int rules_nftables(const struct rules_options *options, const struct rules_input
 
 /* Is the Service's VIP of that number one that the node answers, in this family? */
 #define RULES_VIP(port, i)                                                                         \
-	(!(port)->service->vip[i].proxy && (port)->service->vip[i].ip.family == (port)->plan->family)
+	(!(port)->service->vip[i].proxy &&                                                         \
+	 (port)->service->vip[i].ip.family == (port)->plan->family)
 
 #endif
