@@ -388,9 +388,11 @@ static void jump_to_node_ports(const struct writer *w)
 		char text[INET6_ADDRSTRLEN];
 		union np_addr addr;
 
-		if (o->node_address.cidr[i].family != o->family)
-			continue;
 		memcpy(&addr, o->node_address.cidr[i].prefix.value, sizeof(addr));
+		if (o->node_address.cidr[i].family != o->family ||
+		    (address_is_loopback(o->family, &addr) &&
+		     (o->family == NP_IPV6 || !o->localhost_node_ports)))
+			continue;
 		fprintf(w->nat_rules, "-A KUBE-SERVICES %s -d %s -j KUBE-NODEPORTS\n",
 			node_ports_comment, rules_address(o->family, &addr, text));
 	}

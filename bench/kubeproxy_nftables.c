@@ -189,7 +189,8 @@ static void print_node_addresses(const struct writer *w)
 	put(w, w->options->any_node_address ? "delete set" : "flush set", "nodeport-ips");
 	for (size_t i = 0; i < list->count; i++) {
 		memcpy(&addr, list->cidr[i].prefix.value, sizeof(addr));
-		if (list->cidr[i].family == w->options->family)
+		if (list->cidr[i].family == w->options->family &&
+		    !address_is_loopback(w->options->family, &addr))
 			put(w, "add element", "nodeport-ips { %s }",
 			    rules_address(w->options->family, &addr, text));
 	}
