@@ -63,14 +63,15 @@ deps: ## install what nearpath needs, from Debian's packages
 	fi
 
 demo: deps ## build, then show the same traffic over kube-proxy's rules and over nearpath
-	$(Q)$(MAKE) --no-print-directory -s all
+	$(Q)$(MAKE) --no-print-directory -s all $(BUILD)/bench/kubeproxy
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/demo.sh
 
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
 TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
-	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/kubeproxy
+	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/kubeproxy \
+	$(BUILD)/bench/objects
 tests: all $(TESTS) ## build all that selftests/run NAME... needs
 
 test: tests
