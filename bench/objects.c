@@ -3,6 +3,7 @@
  * Prints the Kubernetes objects that the benchmarks share, as one List of a line: so many ClusterIP
  * Services, each with an EndpointSlice. One of them may be the tested one, whose endpoint is real;
  * its place among the others is chosen, since kube-proxy's rules are in the order of the objects.
+ * Or there is one at each of the places, so that one set of rules serves to measure them all.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,21 +20,25 @@
 #define PODS_MAX      8388608
 #define SLICE_MAX     100 /* endpoints of one slice, as Kubernetes' controller makes them */
 #define NAMESPACE_OF  100 /* services of one namespace */
-#define TESTED_IP     (CLUSTER_IPS + 1)
+#define TESTED_IP     (CLUSTER_IPS + 1) /* and the next two */
+#define PLACES	      3
 
 struct options {
 	long services;
 	long endpoints;
-	long place;	    /* of the tested service, from 0; -1: there is none */
-	const char *tested; /* its endpoint, ADDRESS:PORT */
+	long place[PLACES]; /* of the tested services, from 0; -1: there is none */
+	const char *tested; /* their endpoint, ADDRESS:PORT */
 };
 
 static void usage(void)
 {
-	fputs("usage: objects [-t ADDRESS:PORT [-p first|middle|last]] SERVICES ENDPOINTS\n"
+	fputs("usage: objects [-t ADDRESS:PORT [-p first|middle|last|each]] SERVICES ENDPOINTS\n"
 	      "Prints SERVICES (to 1000000) Services with ENDPOINTS endpoints each (to 8388608 in\n"
 	      "all) as a List. With -t one of them is bench/tested at 10.96.0.1:80, with this one\n"
-	      "endpoint; -p: its place in the list (first).\n",
+	      "endpoint; -p: its place in the list (first). With \"each\" there is one at each "
+	      "place,\n"
+	      "as far as there are as many: bench/tested at 10.96.0.1, bench/tested-middle at\n"
+	      "10.96.0.2, bench/tested-last at 10.96.0.3.\n",
 	      stderr);
 	exit(2);
 }
@@ -93,16 +98,17 @@ static void print_other(const struct options *o, long number)
 	}
 }
 
-static void print_tested(const char *endpoint)
+static void print_tested(const char *endpoint, int place)
 {
+	static const char *const names[PLACES] = {"tested", "tested-middle", "tested-last"};
 	char ip[INET_ADDRSTRLEN];
 	const char *colon = strchr(endpoint, ':');
 
 	if (!colon || colon - endpoint >= (int)sizeof(ip))
 		usage();
 	snprintf(ip, sizeof(ip), "%.*s", (int)(colon - endpoint), endpoint);
-	print_service("bench", "tested", TESTED_IP);
-	begin_slice("bench", "tested", 0, colon + 1);
+	print_service("bench", names[place], TESTED_IP + (uint32_t)place);
+	begin_slice("bench", names[place], 0, colon + 1);
 	print_endpoint(ip, 0);
 	fputs("]}", stdout);
 }
@@ -117,6 +123,33 @@ static long number(const char *text, long min, long max)
 	if (errno || *end || end == text || n < min || n > max)
 		usage();
 	return n;
+}
+
+static void parse_place(struct options *o, const char *place)
+{
+	if (!strcmp(place, "middle"))
+		o->place[0] = o->services / 2;
+	else if (!strcmp(place, "last"))
+		o->place[0] = o->services - 1;
+	else if (strcmp(place, "first") && strcmp(place, "each"))
+		usage();
+	for (int i = 1; i < PLACES; i++)
+		o->place[i] = -1;
+	if (strcmp(place, "each"))
+		return;
+	if (o->services > 2)
+		o->place[1] = o->services / 2;
+	if (o->services > 1)
+		o->place[2] = o->services - 1;
+}
+
+/* Which of the tested services stands there; -1: none. */
+static int tested_at(const struct options *o, long number)
+{
+	for (int i = 0; o->tested && i < PLACES; i++)
+		if (o->place[i] == number)
+			return i;
+	return -1;
 }
 
 static void parse_options(int argc, char **argv, struct options *o)
@@ -136,14 +169,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 		usage();
 	o->services = number(argv[optind], 1, CLUSTER_MAX);
 	o->endpoints = number(argv[optind + 1], 1, PODS_MAX / o->services);
-	if (!strcmp(place, "middle"))
-		o->place = o->services / 2;
-	else if (!strcmp(place, "last"))
-		o->place = o->services - 1;
-	else if (strcmp(place, "first"))
-		usage();
-	if (!o->tested)
-		o->place = -1;
+	parse_place(o, place);
 }
 
 int main(int argc, char **argv)
@@ -153,9 +179,11 @@ int main(int argc, char **argv)
 	parse_options(argc, argv, &o);
 	fputs("{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[", stdout);
 	for (long i = 0; i < o.services; i++) {
+		int place = tested_at(&o, i);
+
 		fputs(i ? ",\n" : "\n", stdout);
-		if (i == o.place)
-			print_tested(o.tested);
+		if (place >= 0)
+			print_tested(o.tested, place);
 		else
 			print_other(&o, i);
 	}
