@@ -43,7 +43,7 @@ say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
 .PHONY: all tests deps demo check test model install uninstall clean help format lint \
-	bench bench-quick bench-packet bench-forward bench-plot
+	bench bench-quick bench-packet bench-connect bench-forward bench-plot
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -53,7 +53,7 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
 	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libgcrypt20-dev libcmocka-dev \
 	pkg-config iproute2 iptables nftables ethtool procps python3 util-linux jq kmod curl spin \
-	gnuplot-nox
+	gnuplot-nox iperf3
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -71,9 +71,9 @@ demo: deps ## build, then show the same traffic over kube-proxy's rules and over
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
+BENCH_CONNECT := $(addprefix $(BUILD)/bench/,load hooks objects kubeproxy machine)
 TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
-	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/forward $(BUILD)/bench/kubeproxy \
-	$(BUILD)/bench/objects
+	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/forward $(BENCH_CONNECT)
 tests: all $(TESTS) ## build all that selftests/run NAME... needs
 
 test: tests
@@ -103,6 +103,10 @@ bench-plot: ## plots of the results that there are
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)$(BUILD)/bench/packet
+
+bench-connect: $(BUILD)/nearpathd $(BUILD)/nearpath $(BENCH_CONNECT) ## connections through a Service, by who carries it
+	$(Q)mkdir -p $(RESULTS)
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) bench/connect.sh $(call bench_options,connect)
 
 bench-forward: $(BUILD)/bench/forward ## packets a second that XDP forwards, beside tc and iptables
 	$(Q)mkdir -p $(RESULTS)
