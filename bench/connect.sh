@@ -46,7 +46,7 @@ usage() {
 		  -q, --quick   1 and 1000 services, few rounds: under half a minute
 		  -s COUNTS     numbers of services, as 1,100,1000
 		  -m MODES      as direct,iptables,tc; what they are compared with is added
-		  -r ROUNDS     of connections and transactions (15, quick 5)
+		  -r ROUNDS     of connections and transactions (15, quick 4)
 		  -c CPU        for clients and servers (the last)
 		  --json FILE   write the samples there
 		Exit: 0 done, 1 failed, 2 usage, 4 cannot run.
@@ -62,7 +62,7 @@ say() {
 defaults() {
 	if [[ -n $QUICK ]]; then
 		[[ ${#COUNTS[@]} -gt 0 ]] || COUNTS=(1 1000)
-		ROUNDS=${ROUNDS:-5} CONNECT_MS=50 TRANSACT_MS=25 STREAM_ROUNDS=1 STREAM_BYTES=200M
+		ROUNDS=${ROUNDS:-4} CONNECT_MS=50 TRANSACT_MS=25 STREAM_ROUNDS=1 STREAM_BYTES=200M
 	else
 		[[ ${#COUNTS[@]} -gt 0 ]] || COUNTS=(1 100 1000 10000 30000 100000)
 		ROUNDS=${ROUNDS:-15} CONNECT_MS=100 TRANSACT_MS=50 STREAM_ROUNDS=3 STREAM_BYTES=400M
