@@ -13,27 +13,26 @@
 #include "kubeproxy_rules.h"
 #include "util.h"
 
-#define HASH	   8
-#define NAME_MAX_  240 /* of HASH-NAMESPACE/NAME/PROTOCOL/PORT */
-#define CHAIN_SIZE (NAME_MAX_ + 16)
+#define HASH	 8
+#define BASE_MAX 240 /* of HASH-NAMESPACE/NAME/PROTOCOL/PORT */
 
 struct writer {
 	const struct rules_options *options;
 	const struct rules_port *port;
 	const char *ip;	  /* "ip", "ip6": the table's family and the protocol's name */
 	const char *type; /* "ipv4_addr" */
-	char base[NAME_MAX_ + 1];
-	char (*endpoint)[NAME_MAX_ + 1]; /* base names, by endpoint */
+	char base[BASE_MAX + 1];
+	char (*endpoint)[BASE_MAX + 1]; /* base names, by endpoint */
 };
 
-static void hash_name(const char *name, char base[NAME_MAX_ + 1])
+static void hash_name(const char *name, char base[BASE_MAX + 1])
 {
 	char hash[HASH + 1], whole[1200];
 
 	rules_hash(name, HASH, hash);
 	snprintf(whole, sizeof(whole), "%s-%s", hash, name);
-	if (strlen(whole) > NAME_MAX_)
-		snprintf(base, NAME_MAX_ + 1, "%.*s...", NAME_MAX_ - 3, whole);
+	if (strlen(whole) > BASE_MAX)
+		snprintf(base, BASE_MAX + 1, "%.*s...", BASE_MAX - 3, whole);
 	else
 		memcpy(base, whole, strlen(whole) + 1);
 }

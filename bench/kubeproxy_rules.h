@@ -65,14 +65,17 @@ struct rules_port {
 	size_t locals;
 };
 
-/* Every service port in the order of its Service in the input. */
+/* A service port, and what this node does for it. Borrowed from the store, but for the plan. */
+struct rules_planned {
+	const struct kube_service *service;
+	const struct kube_port *port;
+	struct plan *plan;
+};
+
+/* Every service port of the family, in the order of the Services. */
 struct rules_input {
 	struct store *store;
-	struct rules_planned {
-		const struct kube_service *service;
-		const struct kube_port *port;
-		struct plan *plan;
-	} * planned;
+	struct rules_planned *planned;
 	size_t count;
 	size_t endpoints; /* of all, usable or not */
 	struct cidr_list service_cidr;
