@@ -130,9 +130,9 @@ static __always_inline bool icmp_translate(struct packet *p, void *end, __u32 sp
 		diff += tuple_diff_addr(&e.quoted, &inner, family) +
 			tuple_diff_addr(&p->tuple, &outer, family);
 	*e.check = sum_update(*e.check, diff);
-	rewrite_l3(e.l3, &inner, tuple_diff_addr(&e.quoted, &inner, family), family);
+	rewrite_l3(e.l3, &inner, tuple_diff_addr(&e.quoted, &inner, family), 0, family);
 	*e.ports = inner.ports;
-	rewrite_l3(p->l3, &outer, tuple_diff_addr(&p->tuple, &outer, family), family);
+	rewrite_l3(p->l3, &outer, tuple_diff_addr(&p->tuple, &outer, family), 0, family);
 	return true;
 }
 

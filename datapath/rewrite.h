@@ -16,13 +16,15 @@ enum checksum {
 	CHECKSUM_PSEUDO, /* CHECKSUM_PARTIAL: the pseudo header's sum, the device adds the rest */
 };
 
+/* Halves are added by adding the word to itself with its halves swapped: the carry comes around. */
 static __always_inline __u16 sum_fold(__u64 sum)
 {
-	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	return (sum & 0xFFFF) + (sum >> 16);
+	__u32 half;
+
+	sum += sum >> 32 | sum << 32;
+	half = sum >> 32;
+	half += half >> 16 | half << 16;
+	return half >> 16;
 }
 
 static __always_inline __u64 sum_diff(__u32 from, __u32 to)
@@ -57,18 +59,26 @@ static __always_inline __u64 tuple_diff_addr(const struct tuple *from, const str
 	       sum_diff_addr(&from->dst, &to->dst, family);
 }
 
-/* The addresses alone, with the checksum of the IPv4 header. */
-static __always_inline void rewrite_l3(void *l3, const struct tuple *to, __u64 diff, int family)
+/*
+ * The addresses, with the checksum of the IPv4 header, and the TTL, which is lower by hops (0 or 1;
+ * it is the upper byte of its word).
+ */
+static __always_inline void rewrite_l3(void *l3, const struct tuple *to, __u64 diff, __u32 hops,
+				       int family)
 {
 	struct ipv6hdr *six = l3;
 	struct iphdr *four = l3;
 
 	if (family == NP_IPV4) {
+		if (hops)
+			diff += sum_diff(bpf_htons(0x0100), 0);
+		four->ttl -= hops;
 		four->check = sum_update(four->check, diff);
 		four->saddr = to->src.v4;
 		four->daddr = to->dst.v4;
 		return;
 	}
+	six->hop_limit -= hops;
 	addr_write(six->saddr.in6_u.u6_addr32, &to->src, family);
 	addr_write(six->daddr.in6_u.u6_addr32, &to->dst, family);
 }
@@ -91,15 +101,18 @@ static __always_inline void rewrite_sctp(struct packet *p, const struct tuple *t
 	*(__u32 *)p->l4 = to->ports;
 }
 
-/* The whole packet: p must be as packet_parse() left it with PARSE_PORTS; end: of its bytes. */
+/*
+ * The whole packet: p must be as packet_parse() left it with PARSE_PORTS; end: of its bytes; hops:
+ * how much less it has to live, 0 or 1.
+ */
 static __always_inline void rewrite(struct packet *p, const struct tuple *to,
-				    enum checksum checksum, void *end, int family)
+				    enum checksum checksum, void *end, __u32 hops, int family)
 {
 	__u64 addr = tuple_diff_addr(&p->tuple, to, family);
 	__u64 ports = sum_diff(p->tuple.ports, to->ports);
 	__sum16 check = *p->check;
 
-	rewrite_l3(p->l3, to, addr, family);
+	rewrite_l3(p->l3, to, addr, hops, family);
 	if (p->tuple.protocol == IPPROTO_SCTP) {
 		rewrite_sctp(p, to, checksum, end, family);
 		return;

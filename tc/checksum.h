@@ -75,7 +75,7 @@ static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet 
 	if (p->tuple.protocol == IPPROTO_SCTP) {
 		crc = sctp_crc(p, end);
 		before = crc ? *crc : 0;
-		rewrite(p, to, checksum, end, family);
+		rewrite(p, to, checksum, end, 0, family);
 		if (crc && summed == SKB_CHECKSUM_COMPLETE)
 			bpf_csum_update(skb,
 					sum_fold(sctp_bytes_diff(p, to, before, *crc, family)));
@@ -85,7 +85,7 @@ static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet 
 		bpf_csum_update(skb,
 				sum_fold(bytes_diff(p, to, tuple_diff_addr(&p->tuple, to, family),
 						    family)));
-	rewrite(p, to, checksum, end, family);
+	rewrite(p, to, checksum, end, 0, family);
 }
 
 /*

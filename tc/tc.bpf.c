@@ -166,7 +166,7 @@ static __always_inline int fragment(struct __sk_buff *skb, __u32 l2_len, __u32 h
 	diff = tuple_diff_addr(&p.tuple, &t, family);
 	if (!flow_unchanged(&hit, &t, family))
 		return 0;
-	rewrite_l3(p.l3, &t, diff, family);
+	rewrite_l3(p.l3, &t, diff, 0, family);
 	if (family == NP_IPV6) /* nothing unless CHECKSUM_COMPLETE */
 		bpf_csum_update(skb, sum_fold(diff));
 	return 0;
@@ -257,7 +257,7 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 				  struct flow_request *r, __u32 hook, int family)
 {
-	struct packet p = {};
+	struct packet p;
 	struct flow_hit hit;
 	struct tuple scratch;
 	bool opens, ingress = hook == NP_HOOK_INGRESS;

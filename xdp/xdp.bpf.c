@@ -146,19 +146,6 @@ static __always_inline struct np_route *route(struct xdp_md *ctx, const struct p
 	return r;
 }
 
-/* The packet has one router less to live; the checksum follows (RFC 1624). */
-static __always_inline void age(void *l3, int family)
-{
-	struct iphdr *four = l3;
-
-	if (family == NP_IPV6) {
-		((struct ipv6hdr *)l3)->hop_limit--;
-		return;
-	}
-	four->check = sum_update(four->check, sum_diff(bpf_htons(0x0100), 0));
-	four->ttl--;
-}
-
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
 				   struct out *out, struct tuple *scratch, int family)
@@ -182,8 +169,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 		return TODO_PASS;
 	}
 	flow_track(hit, p, (void *)(long)ctx->data_end, now, family);
-	rewrite(p, &to, CHECKSUM_WHOLE, (void *)(long)ctx->data_end, family);
-	age(p->l3, family);
+	rewrite(p, &to, CHECKSUM_WHOLE, (void *)(long)ctx->data_end, 1, family);
 	__builtin_memcpy(eth, r->mac, sizeof(r->mac));
 	out->ifindex = r->ifindex;
 	out->mtu = r->mtu;
@@ -192,7 +178,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 
 static __always_inline int handle(struct xdp_md *ctx, struct out *out, int family)
 {
-	struct packet p = {};
+	struct packet p;
 	struct flow_hit hit;
 	struct tuple scratch;
 	bool opens;
