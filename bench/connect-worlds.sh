@@ -122,17 +122,36 @@ load_nftables() {
 	kubeproxy nftables nftables nft -f -
 }
 
+# begin_daemon WORLD [OPTION]...
+begin_daemon() {
+	local world=$1
+	shift
+	start_daemon "$world" --ifaces 'cali*' --cluster-cidr "$CLUSTER_CIDR" \
+		--cgroup "$(cgroup_of "$world")" "${NEARPATH_SIZES[@]}" "$@"
+}
+
 begin_nearpath() {
-	start_daemon nearpath --ifaces 'cali*' --cluster-cidr "$CLUSTER_CIDR" \
-		--cgroup "$(cgroup_of nearpath)" "${NEARPATH_SIZES[@]}"
+	begin_daemon nearpath
+}
+
+begin_redirect() {
+	begin_daemon redirect --redirect 'cali*'
 }
 
 end_nearpath() {
 	stop_daemon nearpath || true
 }
 
+end_redirect() {
+	stop_daemon redirect || true
+}
+
 load_nearpath() {
 	nearpath_replace nearpath
+}
+
+load_redirect() {
+	nearpath_replace redirect
 }
 
 # A line to the daemon has at most 64 MiB: many objects are a delivery of several.
@@ -183,6 +202,10 @@ carrier_of_nftables() {
 
 carrier_of_nearpath() {
 	nearpath_carrier nearpath "$1"
+}
+
+carrier_of_redirect() {
+	nearpath_carrier redirect "$1"
 }
 
 # nearpath_carrier WORLD MODE

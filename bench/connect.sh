@@ -20,6 +20,7 @@ MODES=(
 	"iptables      iptables pod  service  direct 30000  first,middle,last"
 	"nftables      nftables pod  service  direct 30000  first"
 	"tc            nearpath pod  service  direct 100000 first"
+	"redirect      redirect pod  service  direct 100000 first"
 	"node          plain    node endpoint -      100000 none"
 	"node-iptables iptables node service  node   30000  first"
 	"node-nftables nftables node service  node   30000  first"

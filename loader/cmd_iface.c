@@ -18,6 +18,7 @@ static const struct setting settings[] = {
 	{.key = "xdp", .values = {"native", "generic", "off"}},
 	{.key = "mss", .values = {"auto", "off"}, .number = true},
 	{.key = "stats", .values = {"on", "off"}},
+	{.key = "redirect", .values = {"on", "off"}},
 };
 
 /* What the kernel has: "tcx, xdp generic". */
@@ -46,6 +47,7 @@ const struct out_column cmd_iface_columns[] = {
 	{.title = "XDP", .key = "xdp"},
 	{.title = "MSS", .key = "mss"},
 	{.title = "STATS", .key = "stats"},
+	{.title = "REDIRECT", .key = "redirect"},
 	{.title = "ATTACHED", .text = attached_text},
 	{.title = "NOTE", .key = "note", .optional = true},
 	{},

@@ -102,7 +102,10 @@ const struct cmd cmd_table[] = {
 			"  lb=on|drain|off         balance; drain keeps the connections there are\n"
 			"  xdp=native|generic|off  XDP in the driver, in the stack, or not at all\n"
 			"  mss=auto|off|N          clamp the TCP MSS; N is from 88 to 65495\n"
-			"  stats=on|off            count packets",
+			"  stats=on|off            count packets\n"
+			"  redirect=on|off         what comes in here skips the host's stack, and "
+			"its "
+			"rules",
 		.min_words = 2,
 		.max_words = SIZE_MAX,
 		.run = cmd_iface_set,

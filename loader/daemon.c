@@ -293,6 +293,7 @@ static int start_network(struct daemon *d)
 	const struct options *o = &d->options;
 	const struct ifaces_options options = {
 		.patterns = o->ifaces,
+		.redirect = o->redirect,
 		.uplinks = o->uplinks,
 		.links = d->links,
 		.file = d->switches,

@@ -88,6 +88,7 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 		.xdp = i->uplink ? ifs->options.xdp : ATTACH_XDP_OFF,
 		.mss = ifs->options.mss,
 	};
+	char pattern[sizeof(i->pattern)];
 	struct manual *m;
 
 	/*
@@ -97,6 +98,7 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	 */
 	if (w.xdp == ATTACH_XDP_NATIVE && i->link.veth && !ifs->options.xdp_on_veth)
 		w.xdp = ATTACH_XDP_GENERIC;
+	w.redirect = match(ifs->options.redirect, i->link.name, pattern, sizeof(pattern));
 	HASH_FIND_STR(ifs->manual, i->link.name, m);
 	if (ifaces_has_ports(ifs, i))
 		w.lb = NP_LB_OFF;
@@ -106,6 +108,7 @@ static struct switches wanted(struct ifaces *ifs, const struct iface *i)
 	w.xdp = m->has_xdp && i->uplink ? m->set.xdp : w.xdp;
 	w.mss = m->has_mss ? m->set.mss : w.mss;
 	w.stats = m->has_stats ? m->set.stats : w.stats;
+	w.redirect = m->has_redirect ? m->set.redirect : w.redirect;
 	return w;
 }
 
@@ -154,7 +157,8 @@ struct np_iface ifaces_entry(struct ifaces *ifs, const struct iface *i)
 			(i->attached.xdp != ATTACH_XDP_OFF ? NP_IFACE_XDP : 0) |
 			(i->now.mss == MSS_AUTO ? NP_IFACE_MSS_AUTO : 0) |
 			(i->link.master ? NP_IFACE_PORT : 0) |
-			(ifs->conntrack ? NP_IFACE_CONNTRACK : 0);
+			(ifs->conntrack ? NP_IFACE_CONNTRACK : 0) |
+			(i->now.redirect ? NP_IFACE_REDIRECT : 0);
 	struct np_iface entry;
 
 	memset(&entry, 0, sizeof(entry));

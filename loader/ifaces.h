@@ -21,6 +21,7 @@ struct options;
 
 struct ifaces_options {
 	const char *patterns; /* fnmatch(3) patterns with commas: tc programs go there */
+	const char *redirect; /* the same: packets of flows skip the host; NULL: none */
 	const char *uplinks;  /* the same: tc and XDP; "auto": the default routes' devices too */
 	const char *links;    /* directory of pinned links */
 	const char *file;     /* where switches set by hand are kept; NULL: nowhere */

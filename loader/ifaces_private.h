@@ -11,18 +11,19 @@
 #define MSS_MIN 88 /* RFC 791: 68 bytes cross every link; less than this helps nobody */
 #define MSS_MAX 65495
 
-/* The four switches of one interface, as they are wanted. */
+/* The switches of one interface, as they are wanted. */
 struct switches {
 	enum np_lb lb;
 	enum attach_xdp xdp;
 	int mss;
 	bool stats;
+	bool redirect;
 };
 
 /* Set by hand, by name; what was not set follows the defaults. */
 struct manual {
 	char name[IF_NAMESIZE];
-	bool has_lb, has_xdp, has_mss, has_stats;
+	bool has_lb, has_xdp, has_mss, has_stats, has_redirect;
 	struct switches set;
 	bool has_before;   /* a takeover changed lb, */
 	enum np_lb before; /* which was this */

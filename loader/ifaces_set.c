@@ -27,14 +27,14 @@ static json_t *mss_json(int mss)
 
 static json_t *iface_json(const struct iface *i)
 {
-	return json_pack("{s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s,s:b},s:s}", "name",
+	return json_pack("{s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:o,s:s,s:s,s:{s:s,s:s,s:b},s:s}", "name",
 			 i->link.name, "ifindex", i->link.ifindex, "role",
 			 i->uplink ? "uplink" : "pod", "mtu", (int)i->link.mtu, "pattern",
 			 i->pattern, "lb", lb_names[i->now.lb], "xdp", attach_xdp_name(i->now.xdp),
 			 "mss", mss_json(i->now.mss), "stats", i->now.stats ? "on" : "off",
-			 "attached", "tc", attach_tc_name(i->attached.tc), "xdp",
-			 attach_xdp_name(i->attached.xdp), "dispatcher", i->attached.dispatcher,
-			 "note", i->attached.note);
+			 "redirect", i->now.redirect ? "on" : "off", "attached", "tc",
+			 attach_tc_name(i->attached.tc), "xdp", attach_xdp_name(i->attached.xdp),
+			 "dispatcher", i->attached.dispatcher, "note", i->attached.note);
 }
 
 static int by_name(struct iface *a, struct iface *b)
@@ -104,6 +104,9 @@ static int parse_switch(struct manual *m, const char *key, json_t *value, char *
 	} else if (!strcmp(key, "stats") && parse_name(text, on_off, 2, &n)) {
 		m->set.stats = n;
 		m->has_stats = true;
+	} else if (!strcmp(key, "redirect") && parse_name(text, on_off, 2, &n)) {
+		m->set.redirect = n;
+		m->has_redirect = true;
 	} else if (!strcmp(key, "mss") && parse_mss(value, &n)) {
 		m->set.mss = n;
 		m->has_mss = true;
@@ -111,7 +114,7 @@ static int parse_switch(struct manual *m, const char *key, json_t *value, char *
 		snprintf(why, size,
 			 "\"%s\" takes no such value: lb is on, drain or off; xdp native, generic "
 			 "or "
-			 "off; mss auto, off or %d to %d; stats on or off",
+			 "off; mss auto, off or %d to %d; stats and redirect on or off",
 			 key, MSS_MIN, MSS_MAX);
 		return -EINVAL;
 	}
@@ -130,6 +133,8 @@ static json_t *manual_json(const struct manual *m)
 		json_object_set_new(set, "mss", mss_json(m->set.mss));
 	if (m->has_stats)
 		json_object_set_new(set, "stats", json_string(m->set.stats ? "on" : "off"));
+	if (m->has_redirect)
+		json_object_set_new(set, "redirect", json_string(m->set.redirect ? "on" : "off"));
 	if (m->has_before)
 		json_object_set_new(set, "before", json_string(lb_names[m->before]));
 	return set;

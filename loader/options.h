@@ -45,6 +45,7 @@ struct options {
 	uint32_t max_backends;
 	uint32_t max_slots;
 	const char *ifaces;
+	const char *redirect;
 	const char *uplinks;
 	enum attach_xdp xdp;
 	bool xdp_given; /* not the default: holds for veths too */

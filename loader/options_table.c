@@ -137,6 +137,13 @@ static int set_uplinks(struct options *o, const char *text, char *error, size_t 
 	return 0;
 }
 
+static int set_redirect(struct options *o, const char *text, char *error, size_t size)
+{
+	(void)error, (void)size;
+	o->redirect = text;
+	return 0;
+}
+
 static int set_xdp(struct options *o, const char *text, char *error, size_t size)
 {
 	int i;
@@ -488,6 +495,9 @@ const struct option_info options_table[] = {
 	 "interfaces to outside; auto: those of the default routes (default: auto)"},
 	{"xdp", "MODE", set_xdp,
 	 "on uplinks: native, generic or off (default: native; generic on veth)"},
+	{"redirect", "PATTERNS", set_redirect,
+	 "what comes in by these interfaces and is a flow's skips the host's stack (default: "
+	 "none)"},
 	{"mss", "MSS", set_mss, "clamp the TCP MSS: auto, off or bytes (default: auto)"},
 	{"clsact", OPTION_BOOL, set_clsact, "attach tc programs by clsact even where tcx exists"},
 	{"masquerade-all", OPTION_BOOL, set_masquerade_all,

@@ -29,6 +29,8 @@ enum np_lb {
 #define NP_IFACE_XDP	    0x40 /* XDP is attached, native or generic */
 #define NP_IFACE_CONNTRACK  0x20 /* conntrack may carry conversations for kube-proxy: ask it */
 
+#define NP_IFACE_REDIRECT 0x80 /* what comes in here may skip the host: tc/redirect.h */
+
 struct np_iface {
 	__u32 ifindex; /* 0: empty */
 	__u8 lb;       /* enum np_lb */

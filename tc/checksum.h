@@ -50,23 +50,26 @@ static __always_inline enum checksum skb_checksum(struct __sk_buff *skb)
  * transport checksum change by minus what the addresses do, if there is a transport checksum.
  */
 static __always_inline __u64 bytes_diff(const struct packet *p, const struct tuple *to, __u64 addr,
-					int family)
+					__u32 hops, int family)
 {
+	__u64 limit = hops && family == NP_IPV6 ? sum_diff(bpf_htons(0x0001), 0) : 0;
+
 	if (p->tuple.protocol == IPPROTO_UDP && !*p->check)
-		return sum_diff(p->tuple.ports, to->ports) + (family == NP_IPV6 ? addr : 0);
-	return family == NP_IPV6 ? 0 : (__u16)~sum_fold(addr);
+		return sum_diff(p->tuple.ports, to->ports) + (family == NP_IPV6 ? addr + limit : 0);
+	return family == NP_IPV6 ? limit : (__u16)~sum_fold(addr);
 }
 
 /* The same for SCTP, whose CRC makes up for nothing; before: what it was. */
 static __always_inline __u64 sctp_bytes_diff(const struct packet *p, const struct tuple *to,
-					     __u32 before, __u32 crc, int family)
+					     __u32 before, __u32 crc, __u32 hops, int family)
 {
 	return sum_diff(p->tuple.ports, to->ports) + sum_diff(before, crc) +
+	       (hops && family == NP_IPV6 ? sum_diff(bpf_htons(0x0001), 0) : 0) +
 	       (family == NP_IPV6 ? tuple_diff_addr(&p->tuple, to, family) : 0);
 }
 
 static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet *p,
-					   const struct tuple *to, int family)
+					   const struct tuple *to, __u32 hops, int family)
 {
 	__u32 summed = skb_ip_summed(skb), before, *crc;
 	void *end = (void *)(long)skb->data_end;
@@ -75,17 +78,17 @@ static __always_inline void rewrite_direct(struct __sk_buff *skb, struct packet 
 	if (p->tuple.protocol == IPPROTO_SCTP) {
 		crc = sctp_crc(p, end);
 		before = crc ? *crc : 0;
-		rewrite(p, to, checksum, end, 0, family);
+		rewrite(p, to, checksum, end, hops, family);
 		if (crc && summed == SKB_CHECKSUM_COMPLETE)
-			bpf_csum_update(skb,
-					sum_fold(sctp_bytes_diff(p, to, before, *crc, family)));
+			bpf_csum_update(
+				skb, sum_fold(sctp_bytes_diff(p, to, before, *crc, hops, family)));
 		return;
 	}
 	if (summed == SKB_CHECKSUM_COMPLETE)
 		bpf_csum_update(skb,
 				sum_fold(bytes_diff(p, to, tuple_diff_addr(&p->tuple, to, family),
-						    family)));
-	rewrite(p, to, checksum, end, 0, family);
+						    hops, family)));
+	rewrite(p, to, checksum, end, hops, family);
 }
 
 /*

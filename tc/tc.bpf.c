@@ -23,6 +23,7 @@
 #include "checksum.h"
 #include "explain.h"
 #include "leave.h"
+#include "redirect.h"
 #include "reject.h"
 #include "reset.h"
 
@@ -247,7 +248,7 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 	if (iface->flags & NP_IFACE_STATS)
 		count(hook, NP_REASON_TRANSLATED);
 	if (np.direct_checksum)
-		rewrite_direct(skb, p, &to, family);
+		rewrite_direct(skb, p, &to, 0, family);
 	else
 		rewrite_by_helpers(skb, p, iface->l2_len, &to, family);
 	return true;
@@ -387,6 +388,11 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 {
 	int i, todo, made;
 
+	if (hook == NP_HOOK_INGRESS) {
+		made = tc_redirect(skb, iface, family);
+		if (made != REDIRECT_NO)
+			return made;
+	}
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TC_PASSES; i++) {
 		todo = tc_fast(skb, iface, r, hook, family);

@@ -40,16 +40,6 @@ struct out {
 	struct flow_request request;
 };
 
-#define AF_INET	 2
-#define AF_INET6 10
-
-/* Bytes from the IP header on, and how many routers it may still pass. */
-static __always_inline __u8 packet_ttl(const struct packet *p, int family)
-{
-	return family == NP_IPV4 ? ((struct iphdr *)p->l3)->ttl
-				 : ((struct ipv6hdr *)p->l3)->hop_limit;
-}
-
 /*
  * May a packet leave by this device from here? Back where it came from; else where XDP is too, so
  * that what comes back goes the same way: conntrack sees both sides of a connection or neither, and
@@ -68,83 +58,11 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
-/*
- * Ask the kernel for the way of a packet of this tuple and fill in ifindex, mtu and mac. traffic:
- * TOS, or the IPv6 flow information. Not 0: there is none, or none that XDP can go. A BPF global
- * function for its stack and since it is rare.
- */
-__noinline int route_ask(struct xdp_md *ctx, struct tuple *to, struct np_route *r, __u32 traffic,
-			 __u32 length)
-{
-	struct bpf_fib_lookup fib = {};
-	int rc;
-
-	if (!to || !r)
-		return -1;
-	fib.family = r->family == NP_IPV4 ? AF_INET : AF_INET6;
-	fib.ifindex = ctx->ingress_ifindex;
-	fib.l4_protocol = to->protocol;
-	fib.sport = SPORT(to->ports);
-	fib.dport = DPORT(to->ports);
-	fib.tot_len = length;
-	if (r->family == NP_IPV4) {
-		fib.tos = traffic;
-		fib.ipv4_src = to->src.v4;
-		fib.ipv4_dst = to->dst.v4;
-	} else {
-		fib.flowinfo = traffic;
-		addr_write(fib.ipv6_src, &to->src, NP_IPV6);
-		addr_write(fib.ipv6_dst, &to->dst, NP_IPV6);
-	}
-	rc = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	if (rc || !may_leave(ctx, fib.ifindex))
-		return -1;
-	r->ifindex = fib.ifindex;
-	r->mtu = fib.mtu_result;
-	__builtin_memcpy(r->mac, fib.dmac, 6);
-	__builtin_memcpy(r->mac + 6, fib.smac, 6);
-	return 0;
-}
-
-static __always_inline __u32 packet_traffic(const struct packet *p, int family)
-{
-	if (family == NP_IPV4)
-		return ((struct iphdr *)p->l3)->tos;
-	return *(__be32 *)p->l3 & bpf_htonl(0x0FFFFFFF);
-}
-
-/* This CPU's place in the cache for a flow and direction. */
-static __always_inline struct np_route *route_place(const struct flow_hit *hit)
-{
-	__u32 place = hit->number << 1 | hit->name >> 1;
-
-	place = bpf_get_smp_processor_id() * NP_ROUTES + (place & (NP_ROUTES - 1));
-	return bpf_map_lookup_elem(&routes, &place);
-}
-
-/* The way for a flow and direction, from the cache or else from the kernel; NULL: none for XDP. */
-static __always_inline struct np_route *route(struct xdp_md *ctx, const struct packet *p,
-					      const struct flow_hit *hit, const struct tuple *to,
-					      struct tuple *scratch, __u32 now, __u32 family)
-{
-	struct np_route *r = route_place(hit);
-
-	if (!r)
-		return NULL;
-	if (r->flow == hit->number && r->seq == hit->seq && r->name == hit->name &&
-	    r->family == family && r->until - now - 1 < np.route_lifetime)
-		return packet_length(p, family) <= r->mtu ? r : NULL;
-	r->until = now; /* not to be found if there is no way */
-	r->family = family;
-	*scratch = tuple_whole(to, family);
-	if (route_ask(ctx, scratch, r, packet_traffic(p, family), packet_length(p, family)))
-		return NULL;
-	r->flow = hit->number;
-	r->seq = hit->seq;
-	r->name = hit->name;
-	r->until = now + np.route_lifetime;
-	return r;
-}
+#define np_ifindex(ctx)		  ((ctx)->ingress_ifindex)
+#define np_may_leave		  may_leave
+#define np_length(ctx, p, family) packet_length(p, family)
+#define NP_FIB_NAME		  0
+#include "../datapath/fib.h"
 
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
@@ -163,7 +81,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	to = flow_translate(hit->flow, hit->name, &p->tuple, true, family);
 	if (!flow_unchanged(hit, &to, family))
 		return TODO_PASS;
-	r = route(ctx, p, hit, &to, scratch, now, family);
+	r = fib_route(ctx, p, hit, &to, scratch, now, family);
 	if (!r) {
 		count(NP_HOOK_XDP, NP_REASON_XDP_NO_ROUTE);
 		return TODO_PASS;
