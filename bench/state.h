@@ -71,7 +71,12 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 	struct np_hash h = np_hash_tuple(t->hash_key, family, &src->addr, &dst->addr, ports,
 					 flow->protocol, space);
 	uint32_t bucket[2] = {h.bucket, np_hash_other_bucket(h.bucket, h.tag)};
+	struct np_filter_place f =
+		np_filter_place(t->hash_key, family, &src->addr, &dst->addr, space);
 
+	f.word &= t->size[TABLE_flow_filter] - 1;
+	t->flow_filter[f.word].half[0] |= f.bit;
+	t->flow_filter[f.word].half[1] |= f.bit;
 	for (int i = 0; i < 2 * STATE_BUCKET; i++) {
 		uint32_t mask = t->size[TABLE_flow_index4] - 1;
 		uint32_t at = (bucket[i / STATE_BUCKET] & mask) * STATE_BUCKET + i % STATE_BUCKET;
@@ -147,6 +152,7 @@ static inline int state_reset_flows(struct tables *t, uint32_t now)
 {
 	memset(t->flows4, 0, t->size[TABLE_flows4] * sizeof(*t->flows4));
 	memset(t->flows6, 0, t->size[TABLE_flows6] * sizeof(*t->flows6));
+	memset(t->flow_filter, 0, t->size[TABLE_flow_filter] * sizeof(*t->flow_filter));
 	memset(t->flow_index4, 0, t->size[TABLE_flow_index4] * sizeof(*t->flow_index4));
 	memset(t->flow_index6, 0, t->size[TABLE_flow_index6] * sizeof(*t->flow_index6));
 	return state_fill_flows(t, NP_IPV4, now) ?: state_fill_flows(t, NP_IPV6, now);

@@ -83,7 +83,8 @@ static __always_inline struct np_route *fib_place(const struct flow_hit *hit)
  */
 static __always_inline struct np_route *fib_route(np_ctx *ctx, const struct packet *p,
 						  const struct flow_hit *hit,
-						  const struct tuple *to, struct tuple *scratch, __u32 now, __u32 family)
+						  const struct tuple *to, struct tuple *scratch,
+						  __u32 now, __u32 family)
 {
 	struct np_route *r = fib_place(hit);
 

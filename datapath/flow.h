@@ -16,6 +16,15 @@
 
 #define FLOW_AHEAD 0x10000U /* ticks: minutes, far less than the wrap */
 
+/* Is there no flow with a name between these addresses? See maps/filter.h. */
+static __always_inline bool flow_is_filtered(const struct tuple *t, __u32 space, int family)
+{
+	struct np_filter_place at = np_filter_place(np.hash_key, family, &t->src, &t->dst, space);
+	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
+
+	return word && !(*(volatile __u64 *)&word->half[flow_filter_half()] & at.bit);
+}
+
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)
 
 static __always_inline __u32 entry_name(__u64 entry)
@@ -176,7 +185,7 @@ static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int 
 	struct np_hash h =
 		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 
-	return flow_index(&h, family) != BUCKET_NONE;
+	return !flow_is_filtered(t, space, family) && flow_index(&h, family) != BUCKET_NONE;
 }
 
 /*
@@ -198,12 +207,14 @@ static __always_inline void flow_ahead(const struct np_hash *h, int family)
 static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
 						 struct tuple *scratch)
 {
-	struct np_hash h =
-		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	struct flow_hit hit = {};
+	struct np_hash h;
 	__u64 entry;
 	int i;
 
+	if (flow_is_filtered(t, space, family))
+		return hit;
+	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	if (space == NP_HASH_INGRESS)
 		flow_ahead(&h, family);
 	entry = flow_index(&h, family);

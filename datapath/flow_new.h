@@ -241,6 +241,21 @@ __noinline int flow_name_rivals(struct tuple *t, __u32 place, __u32 how, __u32 f
 				 : name_rivals(t, place, how, NP_IPV6);
 }
 
+/*
+ * A name between these addresses is given: from now on packets look for it. In both halves, as
+ * either may be the one that is looked into when a packet comes. Mostly the bits are there.
+ */
+static __always_inline void flow_unfilter(const struct tuple *t, __u32 space, int family)
+{
+	struct np_filter_place at = np_filter_place(np.hash_key, family, &t->src, &t->dst, space);
+	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
+
+	if (!word || *(volatile __u64 *)&word->half[0] & *(volatile __u64 *)&word->half[1] & at.bit)
+		return;
+	__sync_fetch_and_or(&word->half[0], at.bit);
+	__sync_fetch_and_or(&word->half[1], at.bit);
+}
+
 static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number, int family)
 {
 	struct np_flow *flow = flow_record(number, family);
@@ -252,6 +267,7 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 
 	if (!t || !flow)
 		return -EINVAL;
+	flow_unfilter(t, name_space(name), family);
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  name_space(name));
 	n = h.bucket & FLOW_MASK(family);

@@ -149,7 +149,9 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	X(sock_drain)                                                                              \
 	X(sock_asks)                                                                               \
 	X(handover)                                                                                \
-	X(conntrack)
+	X(conntrack)                                                                               \
+	X(filter)                                                                                  \
+	X(pad)
 
 static const struct config_member {
 	const char *name;
@@ -204,6 +206,8 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	memcpy(wanted.hash_key, d->tables->hash_key, sizeof(wanted.hash_key));
 	wanted.handover = d->tables->config->handover;	 /* migrate.c's */
 	wanted.conntrack = d->tables->config->conntrack; /* the programs' */
+	wanted.filter = d->tables->config->filter;	 /* sweep.c's */
+	wanted.pad = 0;
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {
 		const struct config_member *m = &config_members[i];

@@ -39,6 +39,16 @@ static inline struct np_bucket *flow_bucket(__u32 number, int family)
 	return number < table->size[TABLE_flow_index6] ? &table->flow_index6[number] : NULL;
 }
 
+static inline struct np_filter *flow_filter_word(__u32 number)
+{
+	return number < table->size[TABLE_flow_filter] ? &table->flow_filter[number] : NULL;
+}
+
+static inline __u32 flow_filter_half(void)
+{
+	return table->config->filter & 1;
+}
+
 static inline __u32 flow_random(void)
 {
 	return mrand48();
@@ -235,6 +245,34 @@ static int name_all(struct np_flow *record, uint32_t number, const struct flow_r
 	for (i = 0; i < FLOW_NAME_TRIES && rc == -EBUSY; i++)
 		rc = flow_name_insert(&forward, NP_NAME_FORWARD, number, family);
 	return rc;
+}
+
+/* The addresses of a name: maps/flow.h. */
+static const struct {
+	uint32_t space;
+	enum np_place src, dst;
+} name_ends[NP_NAMES] = {
+	[NP_NAME_FORWARD] = {NP_HASH_INGRESS, NP_CLIENT, NP_FRONTEND},
+	[NP_NAME_SNAT] = {NP_HASH_EGRESS, NP_CLIENT, NP_BACKEND},
+	[NP_NAME_UNSNAT] = {NP_HASH_INGRESS, NP_BACKEND, NP_SNAT},
+	[NP_NAME_REPLY] = {NP_HASH_EGRESS, NP_BACKEND, NP_CLIENT},
+};
+
+void flowtable_unfilter(struct tables *t, int family, const struct flowtable_flow *flow,
+			unsigned half)
+{
+	struct np_filter_place at;
+
+	for (int name = 0; name < NP_NAMES; name++) {
+		if (!(flow->flags & NP_FLOW_TRANSLATED) &&
+		    (name == NP_NAME_SNAT || name == NP_NAME_UNSNAT))
+			continue;
+		at = np_filter_place(t->hash_key, family, &flow->addr[name_ends[name].src],
+				     &flow->addr[name_ends[name].dst], name_ends[name].space);
+		__atomic_fetch_or(
+			&t->flow_filter[at.word & (t->size[TABLE_flow_filter] - 1)].half[half],
+			at.bit, __ATOMIC_RELAXED);
+	}
 }
 
 int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32_t *number)

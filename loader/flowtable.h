@@ -59,6 +59,10 @@ int flowtable_find(struct tables *t, const struct flowtable_tuple *tuple, uint32
  */
 int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32_t *number);
 
+/* Have packets between the flow's addresses look for it, once that half is looked into. */
+void flowtable_unfilter(struct tables *t, int family, const struct flowtable_flow *flow,
+			unsigned half);
+
 /* End that life of a record. -ESTALE: it is over already. */
 int flowtable_end(struct tables *t, int family, uint32_t number, uint32_t seq);
 

@@ -14,6 +14,8 @@
 #define SLICE_MS 100
 #define SLICES	 (SWEEP_SECONDS * 1000 / SLICE_MS)
 
+#define FILTER_ROUNDS 6 /* of so many one makes the filter anew, which waits twice for all CPUs */
+
 /* The clock may be behind the tick of the CPU that saw the last packet. */
 #define AHEAD 0x100000U
 
@@ -25,6 +27,7 @@ struct sweep {
 	struct sweep_counts done, current;
 	uint32_t *ports, *ports_current; /* by protocol, then backend */
 	uint32_t backends;
+	bool filters; /* this round makes the other half of the filter */
 };
 
 static const uint8_t protocols[SWEEP_PROTOCOLS] = {
@@ -44,6 +47,42 @@ static void count_ports(struct sweep *s, uint8_t protocol, uint32_t backend)
 			s->ports_current[i * s->backends + backend]++;
 }
 
+/*
+ * Empty the half that is not looked into. No packet looks into it still, and when it is empty every
+ * program is over that found a bit there and had no need to set it: after the grace periods records
+ * tell of all bits that are to be there, or programs set them again. Where there are none
+ * (nohz_full), the filter goes on filling.
+ */
+static void begin_filter(struct sweep *s)
+{
+	struct tables *t = s->tables;
+	unsigned other = !t->config->filter;
+
+	s->filters = !tables_synchronize();
+	for (uint32_t i = 0; s->filters && i < t->size[TABLE_flow_filter]; i++)
+		__atomic_store_n(&t->flow_filter[i].half[other], 0, __ATOMIC_RELAXED);
+	s->filters = s->filters && !tables_synchronize();
+}
+
+static void end_filter(struct sweep *s)
+{
+	struct np_config *config = s->tables->config;
+
+	if (s->filters)
+		__atomic_store_n(&config->filter, !config->filter, __ATOMIC_RELEASE);
+	s->filters = false;
+}
+
+static void filter_one(struct sweep *s, enum sweep_family family, uint32_t number)
+{
+	const int version = family == SWEEP_IPV4 ? NP_IPV4 : NP_IPV6;
+	struct flowtable_flow flow;
+
+	/* What is claimed now sets its bits itself. */
+	if (!flowtable_read(s->tables, version, number, &flow, NULL))
+		flowtable_unfilter(s->tables, version, &flow, !s->tables->config->filter);
+}
+
 static void look_at(struct sweep *s, enum sweep_family family, const struct np_flow *flow,
 		    uint32_t number)
 {
@@ -54,6 +93,8 @@ static void look_at(struct sweep *s, enum sweep_family family, const struct np_f
 
 	if (state == NP_FLOW_FREE || state >= NP_FLOW_STATES || seq & 1)
 		return;
+	if (s->filters)
+		filter_one(s, family, number);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&flow->seq, __ATOMIC_RELAXED) != seq)
 		return;
@@ -79,6 +120,7 @@ static void end_round(struct sweep *s)
 {
 	uint32_t *ports = s->ports;
 
+	end_filter(s);
 	s->current.rounds++;
 	s->done = s->current;
 	s->ports = s->ports_current;
@@ -109,6 +151,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct sweep *s = arg;
 
 	(void)fd, (void)what;
+	if (!s->next && s->current.rounds % FILTER_ROUNDS == 0)
+		begin_filter(s);
 	slice(s, records(s) / SLICES + 1);
 }
 
@@ -118,6 +162,7 @@ void sweep_round(struct sweep *s)
 	s->current =
 		(struct sweep_counts){.expired = s->current.expired, .rounds = s->current.rounds};
 	memset(s->ports_current, 0, SWEEP_PROTOCOLS * (size_t)s->backends * sizeof(*s->ports));
+	begin_filter(s);
 	slice(s, records(s));
 }
 

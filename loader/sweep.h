@@ -2,7 +2,8 @@
 /*
  * The walk through the mapped flow records: frees those that expired, so that what is listed and
  * counted is true, and counts the rest. Programs need none of it: to them an expired record is
- * free. No system call a record; a slice of the tables at a time.
+ * free. No system call a record; a slice of the tables at a time. Once a minute it makes the filter
+ * of addresses (maps/filter.h) anew, which otherwise only fills.
  */
 #ifndef NEARPATH_LOADER_SWEEP_H
 #define NEARPATH_LOADER_SWEEP_H

@@ -95,6 +95,9 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_snat_ports] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;
+	t->size[TABLE_flow_filter] = flows / NP_FILTER_RECORDS > NP_FILTER_MIN
+					     ? flows / NP_FILTER_RECORDS
+					     : NP_FILTER_MIN;
 	t->size[TABLE_ifaces] = IFACE_TABLE_SIZE;
 	t->size[TABLE_config] = 1;
 	cpus = cpus > 0 ? cpus : 1;

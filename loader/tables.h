@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "../maps/explain.h"
+#include "../maps/filter.h"
 #include "../maps/flow.h"
 #include "../maps/hash.h"
 #include "../maps/iface.h"
@@ -32,6 +33,7 @@
 	X(snat_ports, struct np_ports)                                                             \
 	X(flow_index4, struct np_bucket)                                                           \
 	X(flows4, struct np_flow4)                                                                 \
+	X(flow_filter, struct np_filter)                                                           \
 	X(flow_index6, struct np_bucket)                                                           \
 	X(flows6, struct np_flow6)                                                                 \
 	X(ifaces, struct np_iface)                                                                 \

@@ -91,7 +91,9 @@ struct np_config {
 	__u32 sock_asks;  /* 1: the map sock_carried may have some of theirs */
 	__u32 handover;	  /* enum np_handover */
 	__u32 conntrack;  /* 1: it is at work in this network namespace. Programs set it, too */
+	__u32 filter;	  /* which half of flow_filter is looked into */
+	__u32 pad;
 };
-NP_STATIC_ASSERT(sizeof(struct np_config) == 744);
+NP_STATIC_ASSERT(sizeof(struct np_config) == 752);
 
 #endif

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "explain.h"
+#include "filter.h"
 #include "flow.h"
 #include "iface.h"
 #include "limit.h"
@@ -87,6 +88,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct np_bucket);
 } flow_index4 SEC(".maps");
+
+/* Between which addresses flows may be. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_filter);
+} flow_filter SEC(".maps");
 
 /* One record an IPv4 flow. */
 struct {

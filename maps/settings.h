@@ -23,6 +23,7 @@ struct np_settings {
 	__u32 iface_mask;
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
+	__u32 filter_mask;
 	__u32 before4_mask; /* of the index that is replaced: datapath/handover.h */
 	__u32 before6_mask;
 
@@ -38,7 +39,7 @@ struct np_settings {
 	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
 	__u8 conntrack;	      /* the kernel's conntrack is loaded and can be asked (6.0) */
 	__u8 handover;	      /* tables of another version are being replaced */
-	__u8 pad[5];
+	__u8 pad[1];
 };
 NP_STATIC_ASSERT(sizeof(struct np_settings) == 208);
 

@@ -53,6 +53,9 @@ __noinline int tc_port_clashes(struct __sk_buff *skb, struct flow_request *r, __
 	if (!r)
 		return 0;
 	reply = tuple_reverse(&r->tuple);
+	if (!(family == NP_IPV4 ? flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV4)
+				: flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV6)))
+		return 0;
 	entry = flow_search(&reply, NP_HASH_INGRESS, family);
 	number = entry_record(entry);
 	flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);

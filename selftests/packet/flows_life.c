@@ -75,6 +75,21 @@ static void seen_ahead(void)
 	flow->seen += 2;
 }
 
+/* Nothing is between any addresses, as far as the half that is looked into tells. */
+static void filter_all(void)
+{
+	struct tables *t = world.tables;
+
+	for (uint32_t i = 0; i < t->size[TABLE_flow_filter]; i++)
+		t->flow_filter[i].half[t->config->filter] = 0;
+}
+
+/* Packets look into the other half, which names were set in as well. */
+static void filter_turn(void)
+{
+	world.tables->config->filter ^= 1;
+}
+
 #define CONNECT                                                                                    \
 	{                                                                                          \
 		INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW,     \
@@ -204,6 +219,17 @@ static const struct test tests[] = {
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
 		  {INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
 		   .action = seen_ahead}}},
+	{"a flow's packets look for it, between others none does", state_remote, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  ESTABLISH,
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = filter_turn},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .action = filter_all},
+		  {EGRESS, SENDS("remote:8080", "pod:40000")},
+		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT,
+		   .action = filter_turn},
+		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT}}},
 	{"UDP: opened by the answer", state_remote, .only = ONLY_UDP,
 	 .step = {{INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW,
 		   .flows = "udp"},

@@ -203,6 +203,7 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	clear(t->flows6, TABLE_flows6);
 	clear(t->flow_index4, TABLE_flow_index4);
 	clear(t->flow_index6, TABLE_flow_index6);
+	clear(t->flow_filter, TABLE_flow_filter);
 	clear(t->routes, TABLE_routes);
 	clear(t->ifaces, TABLE_ifaces);
 	clear(t->limits, TABLE_limits);

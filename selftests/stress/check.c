@@ -114,6 +114,16 @@ static struct name name_of(const struct life *l, unsigned name)
 	};
 }
 
+/* Would a packet of it pass by the index? */
+static bool is_filtered(const struct tables *t, int family, const struct name *n)
+{
+	struct np_filter_place at =
+		np_filter_place(t->hash_key, family, &n->src, &n->dst, n->space);
+	const struct np_filter *word = &t->flow_filter[at.word & (t->size[TABLE_flow_filter] - 1)];
+
+	return !(__atomic_load_n(&word->half[t->config->filter], __ATOMIC_RELAXED) & at.bit);
+}
+
 /* What is wrong with a name; NULL: nothing. */
 static const char *name_fault(const struct tables *t, int family, const struct life *l,
 			      unsigned name)
@@ -129,6 +139,8 @@ static const char *name_fault(const struct tables *t, int family, const struct l
 		return "has no place";
 	if (--place / NP_BUCKET > mask)
 		return "has a place outside of the index";
+	if (is_filtered(t, family, &n))
+		return "is between addresses that no packet looks for";
 	entry = entry_at(t, family, place);
 	if ((uint32_t)entry != (name << NP_FLOW_NAME_SHIFT | l->number))
 		return "is not in the index";

@@ -46,6 +46,16 @@ static inline struct np_bucket *flow_bucket(__u32 number, int family)
 	return number < table->size[TABLE_flow_index6] ? &table->flow_index6[number] : NULL;
 }
 
+static inline struct np_filter *flow_filter_word(__u32 number)
+{
+	return number < table->size[TABLE_flow_filter] ? &table->flow_filter[number] : NULL;
+}
+
+static inline __u32 flow_filter_half(void)
+{
+	return table->config->filter & 1;
+}
+
 static inline __u32 flow_random(void)
 {
 	return rand_r(&seed);

@@ -95,6 +95,54 @@ static void frees_what_expired(void **state)
 		assert_int_equal(flowtable_read(t, NP_IPV6, kept[i], &flow, NULL), 0);
 }
 
+static bool is_looked_for(int family, uint32_t number)
+{
+	struct np_flow *f = family == NP_IPV4 ? &t->flows4[number].flow : &t->flows6[number].flow;
+	const __be32 *words = (const __be32 *)(f + 1);
+	union np_addr client = {}, frontend = {};
+	struct np_filter_place at;
+
+	client.word[0] = words[0];
+	frontend.word[0] = words[family == NP_IPV4 ? 1 : 4];
+	at = np_filter_place(t->hash_key, family, &client, &frontend, NP_HASH_INGRESS);
+	return t->flow_filter[at.word & (t->size[TABLE_flow_filter] - 1)].half[t->config->filter] &
+	       at.bit;
+}
+
+static uint32_t bits_set(void)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < t->size[TABLE_flow_filter]; i++)
+		bits += __builtin_popcountll(t->flow_filter[i].half[t->config->filter]);
+	return bits;
+}
+
+static void the_filter_is_made_anew(void **state)
+{
+	uint32_t expires, stays, half = t->config->filter, before;
+
+	(void)state;
+	expires = insert(NP_IPV4, NP_FLOW_UDP, 7 << 16, 5, NP_FLOW_TRANSLATED);
+	stays = insert(NP_IPV4, NP_FLOW_UDP, 8 << 16, 0, NP_FLOW_TRANSLATED);
+	assert_true(is_looked_for(NP_IPV4, expires));
+	assert_true(is_looked_for(NP_IPV4, stays));
+	before = bits_set();
+	sweep_round(s);
+	assert_int_equal(t->config->filter, !half);
+	assert_true(is_looked_for(NP_IPV4, expires));
+	assert_true(is_looked_for(NP_IPV4, stays));
+	assert_int_equal(bits_set(), before);
+	t->flows4[expires].flow.seen -= 3 * tables_hertz();
+	sweep_round(s); /* frees it */
+	sweep_round(s);
+	assert_false(is_looked_for(NP_IPV4, expires));
+	assert_true(is_looked_for(NP_IPV4, stays));
+	assert_int_equal(bits_set(), before - NP_NAMES);
+	stays = insert(NP_IPV4, NP_FLOW_UDP, 9 << 16, 0, 0);
+	assert_true(is_looked_for(NP_IPV4, stays));
+}
+
 static double processor_ms(void)
 {
 	struct timespec now;
@@ -125,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frees_what_expired),
+		cmocka_unit_test(the_filter_is_made_anew),
 		cmocka_unit_test(a_million),
 	};
 
