@@ -101,7 +101,8 @@ bench-plot: ## plots of the results that there are
 	$(Q)bench/plot.sh $(RESULTS)
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
-	$(Q)$(BUILD)/bench/packet
+	$(Q)mkdir -p $(RESULTS)
+	$(Q)$(BUILD)/bench/packet $(call bench_options,packet)
 
 bench-forward: $(BUILD)/bench/forward ## packets a second that XDP forwards, beside tc and iptables
 	$(Q)mkdir -p $(RESULTS)
