@@ -102,7 +102,8 @@ bench-plot: ## plots of the results that there are
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)mkdir -p $(RESULTS)
-	$(Q)$(BUILD)/bench/packet $(call bench_options,packet)
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/stack.py --list | \
+		$(BUILD)/bench/packet --stack /dev/stdin $(call bench_options,packet)
 
 bench-forward: $(BUILD)/bench/forward ## packets a second that XDP forwards, beside tc and iptables
 	$(Q)mkdir -p $(RESULTS)

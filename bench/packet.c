@@ -32,10 +32,12 @@ static void run_case(const struct world *w, const struct options *o, struct resu
 /* The cases for tables of this size: large or not. */
 static void run(struct world *w, const struct options *o, bool large)
 {
-	if (large)
-		open_tables(w, STATE_FLOWS_MANY, STATE_CROWD_MANY);
-	else
-		open_tables(w, STATE_FLOWS, STATE_CROWD_FEW);
+	const char *why;
+	int rc = large ? open_tables(w, STATE_FLOWS_MANY, STATE_CROWD_MANY, &why)
+		       : open_tables(w, STATE_FLOWS, STATE_CROWD_FEW, &why);
+
+	if (rc)
+		die(why, rc);
 	for (size_t i = 0; i < w->results; i++)
 		if (is_large(&w->result[i]) == large)
 			prove(w, &w->result[i]);
@@ -53,9 +55,29 @@ static void run(struct world *w, const struct options *o, bool large)
 	tables_close(&w->tables);
 }
 
+static void count(struct world *w, const struct options *o)
+{
+	const char *why;
+	int rc;
+
+	fprintf(stderr, "packet: calls, sizes\n");
+	count_calls(w);
+	rc = open_tables(w, STATE_FLOWS, STATE_CROWD_FEW, &why);
+	if (rc)
+		die(why, rc);
+	count_programs(w);
+	if (o->stack)
+		read_stacks(w, o->stack);
+	w->sizes = count_tables(w->tables);
+	tables_close(&w->tables);
+}
+
 static void usage(void)
 {
-	fprintf(stderr, "usage: packet [-q] [-n packets] [-r rounds (to %d)] [--json FILE]\n",
+	fprintf(stderr,
+		"usage: packet [-q] [-n packets] [-r rounds (to %d)] [--counts] [--stack FILE] "
+		"[--json FILE]\n"
+		"--counts: run nothing for its time; FILE: of \"selftests/stack.py --list\"\n",
 		ROUNDS_MAX);
 	exit(2);
 }
@@ -66,25 +88,36 @@ static void parse_options(int argc, char **argv, struct options *o)
 		{"quick", no_argument, NULL, 'q'},
 		{"packets", required_argument, NULL, 'n'},
 		{"rounds", required_argument, NULL, 'r'},
+		{"counts", no_argument, NULL, 'c'},
+		{"stack", required_argument, NULL, 's'},
 		{"json", required_argument, NULL, 'j'},
 		{},
 	};
+	bool counts = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "qn:r:", options, NULL)) != -1) {
-		if (c == 'q')
-			*o = (struct options){.repeat = 30000, .rounds = 3, .json = o->json};
-		else if (c == 'n')
+		if (c == 'q') {
+			o->repeat = 30000;
+			o->rounds = 3;
+		} else if (c == 'n') {
 			o->repeat = strtoul(optarg, NULL, 10);
-		else if (c == 'r')
+		} else if (c == 'r') {
 			o->rounds = strtoul(optarg, NULL, 10);
-		else if (c == 'j')
+		} else if (c == 'c') {
+			counts = true;
+		} else if (c == 's') {
+			o->stack = optarg;
+		} else if (c == 'j') {
 			o->json = optarg;
-		else
+		} else {
 			usage();
+		}
 	}
 	if (!o->repeat || !o->rounds || o->rounds > ROUNDS_MAX || optind != argc)
 		usage();
+	if (counts)
+		o->rounds = 0;
 }
 
 int main(int argc, char **argv)
@@ -100,8 +133,9 @@ int main(int argc, char **argv)
 	CPU_SET(m.cores - 1, &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	open_world(&w);
-	run(&w, &o, false);
-	run(&w, &o, true);
+	count(&w, &o);
+	for (int large = 0; o.rounds && large < 2; large++)
+		run(&w, &o, large);
 	print_text(&w, &o, &m);
 	if (o.json)
 		write_json(&w, &o, &m);

@@ -9,10 +9,31 @@
 #include <stdlib.h>
 
 #include "../selftests/packet/netns.h"
+#include "calls.h"
 #include "packet_cases.h"
 
 #define ROUNDS_MAX  101
 #define RESULTS_MAX (2 * (1 + ARRAY_SIZE(crowd_sizes)) * ARRAY_SIZE(benches))
+
+/* What is known of a program without running it. */
+struct program_size {
+	char name[BPF_OBJ_NAME_LEN];
+	uint32_t verified; /* instructions that the verifier went through */
+	uint32_t xlated;   /* bytes of instructions that are left */
+	uint32_t jited;	   /* bytes of machine code */
+	uint32_t stack;	   /* 0: not known */
+};
+
+/* Bytes of kernel memory; a service is one published frontend, an endpoint is in one service. */
+struct table_sizes {
+	uint32_t flow4;
+	uint32_t flow6;
+	uint32_t service;
+	uint32_t endpoint;
+};
+
+#define PROGRAMS_MAX (TABLES_PROGRAMS + TABLES_SOCKS)
+#define CALLS_TURNS  1000
 
 /* Nanoseconds a packet: over the empty program, and of that. */
 struct sample {
@@ -25,6 +46,8 @@ struct result {
 	uint32_t flows; /* at random; 1: one alone, hot; 0: every packet is of another */
 	struct frame frame;
 	int prelude_fd; /* -1: none */
+	bool counted;
+	uint32_t calls[CALLS_MAX]; /* of what is called, in CALLS_TURNS packets */
 	struct sample sample[ROUNDS_MAX];
 };
 
@@ -37,6 +60,9 @@ struct world {
 	int counter_fd;
 	struct result result[RESULTS_MAX];
 	size_t results;
+	struct program_size program[PROGRAMS_MAX];
+	size_t programs;
+	struct table_sizes sizes;
 };
 
 static inline void die(const char *what, int rc)
@@ -225,16 +251,18 @@ static inline void open_world(struct world *w)
 	make_results(w, NP_IPV6);
 }
 
-/* Tables for so many flows, with a crowd of so many in them. */
-static inline void open_tables(struct world *w, uint32_t flows, uint32_t crowd)
+/* Tables for so many flows, with a crowd of so many in them. 0 or -errno and why. */
+static inline int open_tables(struct world *w, uint32_t flows, uint32_t crowd, const char **why)
 {
-	struct tables_options o = {
-		.max_flows = flows, .max_services = 64, .max_slots = 64, .max_backends = 64};
-	const char *why;
-	int rc = tables_open(&o, &w->tables, &why);
+	struct tables_options o = {.max_flows = flows,
+				   .max_services = 64,
+				   .max_slots = 64,
+				   .max_backends = 64,
+				   .sock = true};
+	int rc = tables_open(&o, &w->tables, why);
 
 	if (rc)
-		die(why, rc);
+		return rc;
 	rc = netns_attach(&w->ns, w->tables->xdp_fd);
 	if (rc)
 		die("XDP on a veth", rc);
@@ -242,6 +270,7 @@ static inline void open_tables(struct world *w, uint32_t flows, uint32_t crowd)
 	state_fill_services(w->tables);
 	reset_flows(w, NP_IPV4);
 	reset_flows(w, NP_IPV6);
+	return 0;
 }
 
 #endif
