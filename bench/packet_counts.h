@@ -87,12 +87,14 @@ static inline void count_calls_of(const struct world *w, struct result *r)
 /* A kernel may refuse the programs as they are for counting: then it is not known. */
 static inline void count_calls(struct world *w)
 {
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	const char *why = "";
 	int rc = calls_begin();
 
 	if (rc >= 0)
 		rc = open_tables(w, STATE_FLOWS, STATE_CROWD_FEW, &why);
 	calls_end();
+	libbpf_set_print(print);
 	if (rc) {
 		fprintf(stderr, "packet: calls are not counted: %s: %s\n", why, strerror(-rc));
 		return;
