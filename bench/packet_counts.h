@@ -77,6 +77,8 @@ static inline void count_calls_of(const struct world *w, struct result *r)
 
 	prove(w, r);
 	prepare(w, r, false);
+	if (r->flows > 1) /* what is remembered of flows is to be there */
+		measure_case(w, r, 2 * r->flows);
 	memcpy(before, calls.count, sizeof(before));
 	measure_case(w, r, CALLS_TURNS);
 	for (int i = 0; i < CALLS_MAX; i++)
