@@ -102,7 +102,9 @@ bench-plot: ## plots of the results that there are
 	$(Q)bench/plot.sh $(RESULTS)
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
-	$(Q)$(BUILD)/bench/packet
+	$(Q)mkdir -p $(RESULTS)
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/stack.py --list | \
+		$(BUILD)/bench/packet --stack /dev/stdin $(call bench_options,packet)
 
 bench-connect: $(BUILD)/nearpathd $(BUILD)/nearpath $(BENCH_CONNECT) ## connections through a Service, by who carries it
 	$(Q)mkdir -p $(RESULTS)

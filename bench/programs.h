@@ -36,12 +36,12 @@
 
 #define PROGRAM_MAX 64
 
-/* What a prelude does to the packet before the program sees it. */
+/* What a prelude does to the packet before the program sees it: any of these. */
 enum prelude {
-	PRELUDE_NONE,	 /* there is none */
-	PRELUDE_TTL,	 /* put back TTL and the checksum of the IPv4 header, which XDP changes */
-	PRELUDE_RANDOM,	 /* a source port at random */
-	PRELUDE_COUNTER, /* source port and lower half of the source address from a counter */
+	PRELUDE_LINK = 1,    /* put back TTL and Ethernet address, which XDP changes */
+	PRELUDE_MSS = 2,     /* put back the MSS, which is clamped, and TCP's checksum */
+	PRELUDE_RANDOM = 4,  /* the client's port, and last byte of its address, at random */
+	PRELUDE_COUNTER = 8, /* the source: another client with every packet */
 };
 
 struct program {
@@ -106,11 +106,15 @@ static inline void prelude_begin(struct program *p, const struct frame *f, bool 
 	program_add(p, OP_EXIT());
 }
 
-static inline void prelude_ttl(struct program *p, const struct frame *f)
+static inline void prelude_link(struct program *p, const struct frame *f)
 {
 	const struct iphdr *four = (const void *)(f->byte + ETH_HLEN);
-	uint32_t at = ETH_HLEN;
+	uint32_t at = ETH_HLEN, mac;
 
+	memcpy(&mac, f->byte, sizeof(mac));
+	program_add(p, OP_STORE_IMM(BPF_W, BPF_REG_7, 0, mac));
+	memcpy(&mac, f->byte + 2, sizeof(mac));
+	program_add(p, OP_STORE_IMM(BPF_W, BPF_REG_7, 2, mac));
 	if (f->family == NP_IPV6) {
 		at += offsetof(struct ipv6hdr, hop_limit);
 		program_add(p, OP_STORE_IMM(BPF_B, BPF_REG_7, at, 64));
@@ -121,10 +125,28 @@ static inline void prelude_ttl(struct program *p, const struct frame *f)
 		p, OP_STORE_IMM(BPF_H, BPF_REG_7, at + offsetof(struct iphdr, check), four->check));
 }
 
-static inline void prelude_random(struct program *p, const struct frame *f)
+static inline void prelude_mss(struct program *p, const struct frame *f)
 {
+	uint32_t at = frame_l4(f);
+
+	program_add(p, OP_STORE_IMM(BPF_H, BPF_REG_7, at + sizeof(struct tcphdr) + 2,
+				    htons(FRAME_MSS)));
+	program_add(p, OP_STORE_IMM(BPF_H, BPF_REG_7, at + offsetof(struct tcphdr, check),
+				    FRAME_CHECK));
+}
+
+/* One of so many flows, a power of two, to 256 * 65,536. to_client: it is the destination. */
+static inline void prelude_random(struct program *p, const struct frame *f, bool to_client,
+				  uint32_t flows)
+{
+	uint32_t length = f->family == NP_IPV4 ? 4 : 16;
+	uint32_t address = frame_l4(f) - (to_client ? 1 : 1 + length);
+
 	program_add(p, OP_CALL(BPF_FUNC_get_prandom_u32));
-	program_add(p, OP_STORE(BPF_H, BPF_REG_7, frame_l4(f), BPF_REG_0));
+	program_add(p, OP_AND_IMM(BPF_REG_0, flows - 1));
+	program_add(p, OP_STORE(BPF_H, BPF_REG_7, frame_l4(f) + (to_client ? 2 : 0), BPF_REG_0));
+	program_add(p, OP_SHIFT_R(BPF_REG_0, 16));
+	program_add(p, OP_STORE(BPF_B, BPF_REG_7, address, BPF_REG_0));
 }
 
 /* The counter lives in an array of one: plain loads and stores, for one CPU measures. */
@@ -149,17 +171,19 @@ static inline void prelude_counter(struct program *p, const struct frame *f, int
 }
 
 /* Tail-calls entry 0 of the program array. A descriptor or -errno. */
-static inline int program_prelude(enum prelude prelude, const struct frame *f, bool xdp,
-				  int target_fd, int counter_fd)
+static inline int program_prelude(unsigned prelude, uint32_t flows, bool to_client,
+				  const struct frame *f, bool xdp, int target_fd, int counter_fd)
 {
 	struct program p = {0};
 
 	prelude_begin(&p, f, xdp);
-	if (prelude == PRELUDE_TTL)
-		prelude_ttl(&p, f);
-	else if (prelude == PRELUDE_RANDOM)
-		prelude_random(&p, f);
-	else
+	if (prelude & PRELUDE_LINK)
+		prelude_link(&p, f);
+	if (prelude & PRELUDE_MSS)
+		prelude_mss(&p, f);
+	if (prelude & PRELUDE_RANDOM)
+		prelude_random(&p, f, to_client, flows);
+	if (prelude & PRELUDE_COUNTER)
 		prelude_counter(&p, f, counter_fd);
 	program_add(&p, OP_MOV(BPF_REG_1, BPF_REG_6));
 	program_add_map(&p, BPF_REG_2, target_fd);

@@ -39,6 +39,14 @@ static char *attached_text(const json_t *row)
 			xdp ? xdp : "", xdp && shared ? " shared" : "");
 }
 
+/* Shown where one does. */
+static char *redirect_text(const json_t *row)
+{
+	const char *redirect = json_string_value(json_object_get(row, "redirect"));
+
+	return redirect && !strcmp(redirect, "on") ? out_text("on") : NULL;
+}
+
 const struct out_column cmd_iface_columns[] = {
 	{.title = "NAME", .key = "name"},
 	{.title = "ROLE", .key = "role"},
@@ -47,7 +55,7 @@ const struct out_column cmd_iface_columns[] = {
 	{.title = "XDP", .key = "xdp"},
 	{.title = "MSS", .key = "mss"},
 	{.title = "STATS", .key = "stats"},
-	{.title = "REDIRECT", .key = "redirect"},
+	{.title = "REDIRECT", .text = redirect_text, .optional = true},
 	{.title = "ATTACHED", .text = attached_text},
 	{.title = "NOTE", .key = "note", .optional = true},
 	{},

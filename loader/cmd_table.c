@@ -103,9 +103,7 @@ const struct cmd cmd_table[] = {
 			"  xdp=native|generic|off  XDP in the driver, in the stack, or not at all\n"
 			"  mss=auto|off|N          clamp the TCP MSS; N is from 88 to 65495\n"
 			"  stats=on|off            count packets\n"
-			"  redirect=on|off         what comes in here skips the host's stack, and "
-			"its "
-			"rules",
+			"  redirect=on|off         flows from here pass by the host's stack",
 		.min_words = 2,
 		.max_words = SIZE_MAX,
 		.run = cmd_iface_set,

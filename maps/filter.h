@@ -5,9 +5,9 @@
  * service's, is spared the two buckets of its tuple, which are anywhere in memory.
  *
  * Programs set the bits of what they name and never take one back. For that there are two halves:
- * packets look into the one that np_config.filter tells, names are set in both, and nearpathd, going
- * through all records anyway (loader/sweep.c), empties the other, sets it anew and then has it
- * looked into.
+ * packets look into the one that np_config.filter tells, names are set in both, and nearpathd,
+ * going through all records anyway (loader/sweep.c), empties the other, sets it anew and then has
+ * it looked into.
  */
 #ifndef NEARPATH_MAPS_FILTER_H
 #define NEARPATH_MAPS_FILTER_H

@@ -4,7 +4,8 @@
 
 All frames of a chain of calls share 512 bytes, each rounded up to 32; kernels since 6.8 round to 16
 where they have a JIT and would not say. Reads the disassembly of the object files: frames are what
-is addressed below r10, calls are followed by their relocations or offsets.
+is addressed below r10, calls are followed by their relocations or offsets. --list: names and bytes
+alone, for bench-packet.
 """
 import os
 import re
@@ -94,6 +95,9 @@ def main():
         called = set().union(*(f.calls for f in functions.values()))
         for name in sorted(set(functions) - called):
             need, chain = deepest(functions, name)
+            if "--list" in sys.argv:
+                print(name, need)
+                continue
             bad = need > LIMIT
             failed |= bad
             print("%s - %s: %d bytes of stack" % ("FAIL" if bad else "ok  ", name, need))

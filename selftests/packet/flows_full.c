@@ -2,7 +2,7 @@
 /*
  * A full flow table: which record a new connection is given (expired, then closed, then never
  * answered, then the UDP flow idle longest), which it never is, and that it is told. The table of
- * the tests has 64 records. Last: size of a flow, and of the programs.
+ * the tests has 64 records.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -222,31 +222,6 @@ static void full_concerns_new_flows_only(void **variant)
 		step_run(&steps[i], false);
 }
 
-static void programs_are_small(void **state)
-{
-	int fds[] = {world.tables->ingress_fd, world.tables->egress_fd, world.tables->xdp_fd};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t length = sizeof(info);
-
-		assert_int_equal(bpf_obj_get_info_by_fd(fds[i], &info, &length), 0);
-		print_message("%s: %u verified instructions, %u bytes of machine code\n", info.name,
-			      info.verified_insns, info.jited_prog_len);
-		assert_true(info.verified_insns < 400000);
-	}
-}
-
-static void flows_are_small(void **state)
-{
-	(void)state;
-	assert_int_equal(sizeof(struct np_flow4) + sizeof(*world.tables->flow_index4), 128);
-	assert_int_equal(sizeof(struct np_flow6) + sizeof(*world.tables->flow_index6), 192);
-	assert_int_equal(world.tables->size[TABLE_flows4], world.tables->size[TABLE_flow_index4]);
-	assert_int_equal(world.tables->size[TABLE_flows6], world.tables->size[TABLE_flow_index6]);
-}
-
 static struct variant ways[] = {{.family = NP_IPV4, .protocol = IPPROTO_TCP},
 				{.family = NP_IPV6, .protocol = IPPROTO_TCP}};
 
@@ -270,14 +245,4 @@ int full_run(void)
 	};
 
 	return cmocka_run_group_tests_name("a full table", tests, NULL, NULL);
-}
-
-int programs_run(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(programs_are_small),
-		cmocka_unit_test(flows_are_small),
-	};
-
-	return cmocka_run_group_tests_name("sizes", tests, NULL, NULL);
 }
