@@ -36,6 +36,7 @@ void daemon_log(const char *format, ...)
 static void later(struct daemon *d)
 {
 	d->routes = true;
+	routes_forget(d->source_routes);
 	if (d->events[3])
 		evtimer_add(d->events[3], &settle);
 }
@@ -118,7 +119,7 @@ static int source_of(void *arg, uint8_t family, const union np_addr *dst,
 		     struct publish_addresses *src)
 {
 	struct daemon *d = arg;
-	int rc = netlink_source(d->netlink, family, dst, &src->addr);
+	int rc = routes_source(d->source_routes, family, dst, &src->addr);
 
 	if (!rc)
 		src->count = sources_after(d->sources, family, &src->addr, &src->more);
@@ -367,7 +368,8 @@ static int start_parts(struct daemon *d)
 		daemon_log("cannot talk to the kernel by netlink: %s", strerror(-rc));
 		return rc;
 	}
-	rc = sources_new(d->tables, &d->sources);
+	rc = routes_new(d->netlink, &d->source_routes);
+	rc = rc ?: sources_new(d->tables, &d->sources);
 	rc = rc ?: publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: sweep_new(d->base, d->tables, &d->sweep);
 	rc = rc ?: store_new(&d->store);
@@ -447,6 +449,7 @@ void daemon_free(struct daemon **daemon)
 	sweep_free(&d->sweep);
 	sources_free(&d->sources);
 	store_free(&d->store);
+	routes_free(&d->source_routes);
 	netlink_close(&d->netlink);
 	tables_close(&d->tables);
 	journal_close(&d->journal);

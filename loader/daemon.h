@@ -17,6 +17,7 @@
 #include "node.h"
 #include "options.h"
 #include "publish.h"
+#include "routes.h"
 #include "rpc.h"
 #include "server.h"
 #include "sockets.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct node_mark planned; /* what the plans were made for */
 	struct journal *journal;
 	struct netlink *netlink;
+	struct routes *source_routes;
 	struct ifaces *ifaces;
 	struct sockets *sockets;
 	struct migrate *migrate; /* NULL: there are no tables of another version */
