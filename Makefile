@@ -16,7 +16,7 @@ CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
 MULTIARCH = $(shell $(CC) -print-multiarch)
 BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
 
-DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
+DAEMON_LIBS  := -lpthread -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
 # The command can play the daemon (nearpath explain --state).
 COMMAND_LIBS := -Wl,--as-needed $(DAEMON_LIBS)
 

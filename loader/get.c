@@ -143,7 +143,7 @@ static int visit_object(const struct kube_object *object, void *arg)
 {
 	struct query *q = arg;
 
-	return json_array_append(q->list, object->json);
+	return json_array_append_new(q->list, daemon_object_json(q->d, object)) ? -ENOMEM : 0;
 }
 
 /* The clock that tells now is not quite the kernel's tick: what is ahead of it is new. */

@@ -166,6 +166,17 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 	}
 }
 
+/* An object that was only written again gets a new version and is no change. */
+static void digest_object(const json_t *json, struct kube_object *object)
+{
+	static const char *const metadata[] = {"metadata", NULL};
+	static const char *const versions[] = {"resourceVersion", "managedFields", NULL};
+
+	object->content = digest_pair(
+		digest_members(json, metadata, NULL),
+		digest_members(json_object_get(json, "metadata"), versions, &object->versions));
+}
+
 int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
@@ -189,6 +200,7 @@ int kube_parse(json_t *json, struct kube_object **object, struct kube_error *err
 		err = kinds[identity.kind].read(&root, parsed);
 	if (err)
 		return err;
+	digest_object(json, parsed);
 	*object = TAKE_PTR(parsed);
 	return 0;
 }

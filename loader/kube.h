@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cidr.h"
+#include "digest.h"
 
 enum kube_kind { KUBE_SERVICE, KUBE_SLICE, KUBE_NODE, KUBE_SERVICE_CIDR, KUBE_KINDS };
 
@@ -107,10 +108,21 @@ struct kube_service_cidr {
 	size_t cidrs;
 };
 
+/* Where the text of an object is that has no json. */
+struct kube_text {
+	const char *line; /* in a line that is being carried out; NULL: not there any more */
+	int64_t at;	  /* in the journal */
+	uint32_t length;  /* 0: nowhere */
+};
+
 struct kube_object {
 	enum kube_kind kind;
 	char *key;    /* "Service ns/name": unique among all objects */
-	json_t *json; /* the object as it came, owned (one reference) */
+	json_t *json; /* the object as it came, owned (one reference); NULL: only its text is kept
+		       */
+	struct kube_text text;	/* of it, for who keeps it; all zero after kube_parse() */
+	struct digest content;	/* of the JSON, but for its version in metadata */
+	struct digest versions; /* of that */
 	union {
 		struct kube_service service;
 		struct kube_slice slice;

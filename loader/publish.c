@@ -318,7 +318,7 @@ static int publish_plans(struct publisher *p, struct owner *o, struct plan **pla
 	size_t i;
 	int rc = 0;
 
-	p->generation++;
+	o->generation = ++p->generation;
 	for (i = 0; i < count && !rc; i++)
 		rc = publish_plan(p, o, plans[i]);
 	return rc;

@@ -194,7 +194,7 @@ static void note_tcp(struct publisher *p, const struct plan *old, const struct p
 		return;
 	if (!new)
 		note_gone(p, old);
-	p->departed.touched[id] = true;
+	p->departed.touched[id] = p->departed.noted = true;
 	p->departed.tcp_lost |= lost;
 	p->departed.tcp_gained |= gained;
 }
@@ -274,6 +274,9 @@ void publish_departed_end(struct publisher *p)
 {
 	struct departed *d = &p->departed;
 
+	if (!d->noted)
+		return;
+	d->noted = false;
 	memset(d->touched, 0, p->tables->size[TABLE_service_stats] * sizeof(*d->touched));
 	free(d->gone);
 	d->gone = NULL;

@@ -119,13 +119,21 @@ static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
 	}
 }
 
-void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
-			  json_t *list)
+uint64_t publish_generation(const struct publisher *p)
 {
-	struct owner *o = owner_get(p, namespace, name);
+	return p->generation;
+}
 
-	if (o && o->waiting)
-		conflicts_of(p, o, list);
+void publish_conflicts_since(struct publisher *p, uint64_t generation, json_t *list)
+{
+	struct owner *o, *next;
+
+	if (!p->waiting)
+		return;
+	HASH_ITER (hh, p->owners, o, next) {
+		if (o->waiting && o->generation > generation)
+			conflicts_of(p, o, list);
+	}
 }
 
 json_t *publish_conflicts(struct publisher *p)

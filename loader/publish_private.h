@@ -23,7 +23,8 @@ struct owner {
 	char *key; /* namespace/name */
 	struct plan **plans;
 	size_t count;
-	bool waiting; /* some of its frontends belong to another, or found no room */
+	bool waiting;	     /* some of its frontends belong to another, or found no room */
+	uint64_t generation; /* of its last change */
 	UT_hash_handle hh;
 };
 
@@ -83,6 +84,7 @@ struct departed {
 	bool udp_gained; /* an endpoint that serves, where nobody did */
 	bool tcp_lost;
 	bool tcp_gained;
+	bool noted;		   /* any of these */
 	bool *touched;		   /* by number of the service port: its TCP endpoints are others */
 	struct frontend_key *gone; /* frontends of TCP service ports that are gone */
 	size_t gones;

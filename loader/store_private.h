@@ -64,24 +64,42 @@ struct store_change {
 	struct staged *staged; /* by key, in the order of the first mention */
 };
 
+enum commit_phase { COMMIT_ROOM, COMMIT_PUBLISH, COMMIT_DONE };
+
 /* The state of a commit that is under way. */
 struct commit {
 	struct store *store;
+	struct store_change *change;
+	struct store_visitor visitor;
 	struct store_result result;
+	enum commit_phase phase;
+	struct staged *room;   /* the next one that room is made for */
 	struct entry *removed; /* doubly linked */
 	struct group *touched; /* linked by next_touched, in order of the change */
 	struct group *last_touched;
+	struct group *next; /* the next one to be published */
+	bool failed;	    /* one of this pass did not fit, */
+	bool done;	    /* and one did */
 };
+
+/* Records. An entry may be there without an object: room for one. */
+struct entry *store_find_entry(const struct store *store, const char *key);
+int store_make_entry(struct store *store, const char *key, struct entry **made);
+void store_drop_entry(struct store *store, struct entry *entry);
+/* The group a Service or slice belongs to; NULL for other objects. */
+int store_get_object_group(struct store *store, const struct kube_object *object,
+			   struct group **group);
+void store_drop_group_if_unused(struct store *store, struct group *group);
 
 /* Taking an entry out of what refers to it, and putting it in. Neither can fail. */
 void store_unlink(struct entry *entry);
 void store_link(struct entry *entry, struct group *group);
 
 /*
- * Have every service touched published. Those that do not fit are tried again after all others,
- * since these may make room; then what the change did to them is undone.
+ * Have services touched published, up to max of them. Those that do not fit are tried again after
+ * all others, since these may make room; then what the change did to them is undone. True: there
+ * are more.
  */
-void store_try(struct commit *commit, struct store_change *change,
-	       const struct store_visitor *visitor);
+bool store_try(struct commit *commit, size_t max);
 
 #endif
