@@ -307,6 +307,7 @@ static void too_many_long_lines_at_once_are_cut_off(void **state)
 	}
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(push(fds[i], line, MIB / 2, 1000), MIB / 2);
+	assert_served(*state); /* and so it has read all of that */
 	push(fds[2], line, MIB / 2, 1000);
 	assert_int_equal(hear_error(fds[2]), RPC_LIMIT);
 	hear_end(fds[2]);
