@@ -22,6 +22,7 @@
 #define DEFAULT_MAX_PARSED   (64UL << 20)
 #define DEFAULT_MAX_CLIENTS  64
 #define DEFAULT_LINE_SECONDS 30
+#define LIBEVENT_READ	     4096 /* bytes, if there are so many */
 #define FIRST_BUFFER	     4096
 /* With more notifications than this unread, a peer is cut off. */
 #define OUTPUT_MAX (4UL << 20)
@@ -203,31 +204,61 @@ static int peer_reserve(struct peer *peer, size_t more)
 	return 0;
 }
 
+static void peer_refuse_line(struct peer *peer, int r)
+{
+	struct rpc_error error = {};
+
+	rpc_error_set(&error, RPC_LIMIT, "no memory for this line: %s",
+		      r == -ENOBUFS ? "too many long lines at once, try again" : strerror(-r));
+	peer_cut(peer, &error);
+}
+
 /*
- * The bytes are moved to a buffer of our own: a line of 64 MiB in an evbuffer is 16384 pieces,
+ * What there is beyond the 4096 bytes that libevent takes at a time, straight into the line. An end
+ * or an error is left for libevent to meet. Returns 0, or as peer_reserve().
+ */
+static int peer_read_on(struct peer *peer)
+{
+	const int fd = bufferevent_getfd(peer->bev);
+	size_t room;
+	ssize_t length;
+	int r;
+
+	if (memchr(peer->line + peer->scanned, '\n', peer->used - peer->scanned))
+		return 0;
+	r = peer_reserve(peer, LIBEVENT_READ);
+	if (r < 0)
+		return r;
+	room = peer->size - peer->used;
+	length = recv(fd, peer->line + peer->used, room < READ_AT_ONCE ? room : READ_AT_ONCE,
+		      MSG_DONTWAIT);
+	peer->used += length > 0 ? (size_t)length : 0;
+	return 0;
+}
+
+/*
+ * The bytes are moved to a buffer of our own: a line of 512 MiB in an evbuffer is 131072 pieces,
  * which would be walked from the first at every search.
  */
 static void peer_readable(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *input = bufferevent_get_input(bev);
-	struct peer *peer = arg;
-	struct rpc_error error = {};
 	size_t length = evbuffer_get_length(input);
+	struct peer *peer = arg;
 	int r;
 
 	if (!length || peer->closing)
 		return;
 	r = peer_reserve(peer, length);
-	if (r < 0) {
-		rpc_error_set(&error, RPC_LIMIT, "no memory for this line: %s",
-			      r == -ENOBUFS ? "too many long lines at once, try again"
-					    : strerror(-r));
-		peer_cut(peer, &error);
-		return;
+	if (!r) {
+		evbuffer_remove(input, peer->line + peer->used, length);
+		peer->used += length;
+		r = length == LIBEVENT_READ ? peer_read_on(peer) : 0;
 	}
-	evbuffer_remove(input, peer->line + peer->used, length);
-	peer->used += length;
-	peer_update(peer);
+	if (r < 0)
+		peer_refuse_line(peer, r);
+	else
+		peer_update(peer);
 }
 
 static void peer_written(struct bufferevent *bev, void *arg)
@@ -294,7 +325,6 @@ static int peer_new(struct server *server, int *fd)
 		peer_free(&peer);
 		return -ENOMEM;
 	}
-	bufferevent_set_max_single_read(peer->bev, READ_AT_ONCE);
 	bufferevent_setcb(peer->bev, peer_readable, peer_written, peer_event, peer);
 	bufferevent_setwatermark(peer->bev, EV_WRITE, OUTPUT_LOW, 0);
 	bufferevent_set_timeouts(peer->bev, NULL, &server->patience);
