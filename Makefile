@@ -29,7 +29,7 @@ TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftest
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
 STRESS := $(patsubst selftests/stress/%.c,$(BUILD)/selftests/stress/%.o,$(wildcard selftests/stress/*.c))
-BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/kubeproxy_%.c,$(wildcard bench/*.c)))
 SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -50,8 +50,8 @@ all: $(BUILD)/nearpathd $(BUILD)/nearpath $(TOOLS) ## build everything (default)
 
 # Debian packages; installed only where one is missing, so that it is quiet and quick otherwise.
 PACKAGES := gcc make clang llvm libbpf-dev libxdp-dev bpftool libelf-dev zlib1g-dev libevent-dev \
-	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libcmocka-dev pkg-config iproute2 \
-	iptables nftables ethtool procps python3 util-linux jq kmod curl spin
+	libjansson-dev libmnl-dev libsystemd-dev uthash-dev libyaml-dev libgcrypt20-dev libcmocka-dev \
+	pkg-config iproute2 iptables nftables ethtool procps python3 util-linux jq kmod curl spin
 deps: ## install what nearpath needs, from Debian's packages
 	$(Q)missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
@@ -63,14 +63,15 @@ deps: ## install what nearpath needs, from Debian's packages
 	fi
 
 demo: deps ## build, then show the same traffic over kube-proxy's rules and over nearpath
-	$(Q)$(MAKE) --no-print-directory -s all
+	$(Q)$(MAKE) --no-print-directory -s all $(BUILD)/bench/kubeproxy
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/demo.sh
 
 check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
 TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
-	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet
+	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/kubeproxy \
+	$(BUILD)/bench/objects
 tests: all $(TESTS) ## build all that selftests/run NAME... needs
 
 test: tests
@@ -127,6 +128,10 @@ $(BUILD)/selftests/stress/stress: $(STRESS) $(BUILD)/libnearpath.a
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+# kube-proxy's rules, of the same objects; libgcrypt has the hash of its names.
+$(BUILD)/bench/kubeproxy: $(call objects,$(wildcard bench/kubeproxy*.c)) $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -lgcrypt
 
 # The same daemon with another ABI version and layout, for the tests of upgrades.
 NEXT_SRC := Makefile $(foreach d,maps datapath tc xdp sock loader,$(wildcard $(d)/*.[ch]))

@@ -170,7 +170,7 @@ static int fill_backends(struct plan *plan, const struct plan_node *node,
 }
 
 /* externalTrafficPolicy means nothing where nobody outside could come in (ExternallyAccessible). */
-static bool external_local(const struct kube_service *service)
+bool plan_external_local(const struct kube_service *service)
 {
 	if (!service->external_local)
 		return false;
@@ -178,16 +178,16 @@ static bool external_local(const struct kube_service *service)
 	       (!strcmp(service->type, "ClusterIP") && service->external_ips > 0);
 }
 
-static bool has_node_port(const struct kube_service *service, const struct kube_port *port)
+bool plan_has_node_port(const struct kube_service *service, const struct kube_port *port)
 {
 	return port->node_port &&
 	       (!strcmp(service->type, "NodePort") || !strcmp(service->type, "LoadBalancer"));
 }
 
-static bool externally_reachable(const struct kube_service *service, const struct kube_port *port,
-				 uint8_t family)
+bool plan_is_external(const struct kube_service *service, const struct kube_port *port,
+		      uint8_t family)
 {
-	if (has_node_port(service, port))
+	if (plan_has_node_port(service, port))
 		return true;
 	for (size_t i = 0; i < service->external_ips; i++)
 		if (service->external_ip[i].family == family)
@@ -341,7 +341,7 @@ static int fill_frontends(struct plan *plan, const struct decision *decision,
 		if (service->vip[i].ip.family == plan->family && !service->vip[i].proxy)
 			add_frontend(plan, decision, PLAN_LOAD_BALANCER, &service->vip[i].ip.addr,
 				     port->port);
-	if (has_node_port(service, port))
+	if (plan_has_node_port(service, port))
 		add_frontend(plan, decision, PLAN_NODE_PORT, &any, port->node_port);
 	return 0;
 }
@@ -406,7 +406,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 	struct decision decision = {
 		.node = node,
 		.internal_local = service->internal_local,
-		.external_local = external_local(service),
+		.external_local = plan_external_local(service),
 	};
 	size_t count;
 	int err;
@@ -423,8 +423,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 	if (!err)
 		err = fill_backends(plan, node, candidates, count);
 	if (!err)
-		err = choose(plan, &decision, candidates,
-			     externally_reachable(service, port, family));
+		err = choose(plan, &decision, candidates, plan_is_external(service, port, family));
 	if (!err)
 		err = fill_ranges(plan, node, service);
 	if (!err)

@@ -13,6 +13,7 @@
 
 #include "cidr.h"
 
+struct kube_port;
 struct kube_service;
 struct kube_slice;
 
@@ -104,6 +105,15 @@ int plan_make(const struct plan_node *node, const struct kube_service *service,
 	      size_t *count);
 
 void plan_free(struct plan **plan);
+
+/*
+ * Is externalTrafficPolicy Local, and of a type of Service that has one? Has the port a NodePort,
+ * and can it be reached from outside at all in this family, by a NodePort, an externalIP or a VIP?
+ */
+bool plan_external_local(const struct kube_service *service);
+bool plan_has_node_port(const struct kube_service *service, const struct kube_port *port);
+bool plan_is_external(const struct kube_service *service, const struct kube_port *port,
+		      uint8_t family);
 
 /* The same frontends, policies and backends, so that nothing need be published. */
 bool plan_equal(const struct plan *a, const struct plan *b);

@@ -293,7 +293,7 @@ world_node() {
 # as '"sessionAffinity":"ClientIP"' (without a comma before or after).
 world_service() {
 	local name=$1 namespace=$2 ips=$3 port=$4 node_port=${5:-0} protocol=${6:-TCP} spec=${7:-}
-	local type=ClusterIP families='"IPv4"' node_port_json='' ip
+	local type=ClusterIP families='"IPv4"' node_port_json=''
 	[[ $ips != *:* ]] || families='"IPv6"'
 	[[ $ips != *,* ]] || families='"IPv4","IPv6"'
 	if [[ $node_port != 0 ]]; then
@@ -307,9 +307,6 @@ world_service() {
 		"ipFamilies":[$families],"ports":[{"name":"main","protocol":"$protocol",
 		"port":$port$node_port_json}]${spec:+,$spec}}}
 	END
-	for ip in ${ips//,/ }; do
-		echo "service $namespace $name main $protocol $ip $port $node_port"
-	done >"$NP_DIR/objects/Service-$namespace-$name.flat"
 }
 
 # world_slice SERVICE NAMESPACE TARGETPORT POD[:STATE]...: the EndpointSlices (one for each of
@@ -325,7 +322,7 @@ world_slice() {
 
 world_slice_of() {
 	local family=$1 service=$2 namespace=$3 port=$4 protocol=${WORLD_PROTOCOL:-TCP}
-	local endpoints='' flat='' pod state ip file
+	local endpoints='' pod state ip file
 	shift 4
 	file=EndpointSlice-$namespace-$service-$family
 	for pod in "$@"; do
@@ -334,8 +331,6 @@ world_slice_of() {
 		ip=${WORLD_POD_IP4[$pod]}
 		[[ $family == 4 ]] || ip=${WORLD_POD_IP6[$pod]}
 		endpoints+="${endpoints:+,}$(world_endpoint "$pod" "$ip" "${state#:}")"
-		[[ ${state#:} =~ ^(notready|terminating)$ ]] ||
-			flat+="endpoint $namespace $service main $protocol $ip $port"$'\n'
 	done
 	world_object "$file" <<-END
 		{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice",
@@ -344,7 +339,6 @@ world_slice_of() {
 		"ports":[{"name":"main","protocol":"$protocol","port":$port}],
 		"endpoints":[$endpoints]}
 	END
-	printf '%s' "$flat" >"$NP_DIR/objects/$file.flat"
 }
 
 world_endpoint() {
@@ -368,7 +362,7 @@ world_object() {
 
 # world_forget KIND-NAMESPACE-NAME: removes an object from the set.
 world_forget() {
-	rm -f "$NP_DIR/objects/$1.json" "$NP_DIR/objects/$1.flat"
+	rm -f "$NP_DIR/objects/$1.json"
 }
 
 # world_objects: all of them as one List, for nearpath apply -f -.
@@ -383,34 +377,32 @@ world_objects() {
 	echo ']}'
 }
 
-# world_flat: the same services and ready endpoints as kubeproxy-rules.sh reads them.
-world_flat() {
-	cat "$NP_DIR"/objects/*.flat
-}
-
 # --- who carries the services ----------------------------------------------------------------
 
-# world_kubeproxy NODE...: iptables rules as kube-proxy's iptables mode has, for world_objects.
+# world_rules MODE [OPTIONS]: kube-proxy's rules for world_objects. They are not told which node it is,
+# so that they take each endpoint at equal odds, whatever its zone.
+world_rules() {
+	[[ -x $NEARPATH_BUILD/bench/kubeproxy ]] || die "no \"bench/kubeproxy\": run make tests"
+	world_objects | "$NEARPATH_BUILD/bench/kubeproxy" "$@" --cluster-cidr "$WORLD_CLUSTER_CIDR"
+}
+
+# world_kubeproxy NODE...: in place of all other rules, those of kube-proxy's iptables mode.
 world_kubeproxy() {
 	local node
 	for node in "$@"; do
-		world_flat | "$NP_SELFTESTS/kubeproxy-rules.sh" \
-			--cluster-cidr "${WORLD_CLUSTER_CIDR%,*}" | in_ns "$node" iptables-restore
-		world_flat | "$NP_SELFTESTS/kubeproxy-rules.sh" --ipv6 \
-			--cluster-cidr "${WORLD_CLUSTER_CIDR#*,}" | in_ns "$node" ip6tables-restore
+		world_rules iptables | in_ns "$node" iptables-restore
+		world_rules iptables --ipv6 | in_ns "$node" ip6tables-restore
 	done
 }
 
-# world_kubeproxy_nftables NODE...: the same by rules as kube-proxy's nftables mode has.
+# world_kubeproxy_nftables NODE...: those of its nftables mode.
 world_kubeproxy_nftables() {
 	local node
 	for node in "$@"; do
-		world_flat | "$NP_SELFTESTS/kubeproxy-nftables.sh" \
-			--cluster-cidr "${WORLD_CLUSTER_CIDR%,*}" \
-			--node-ips "${WORLD_NODE_IP4[$node]}" | in_ns "$node" nft -f -
-		world_flat | "$NP_SELFTESTS/kubeproxy-nftables.sh" --ipv6 \
-			--cluster-cidr "${WORLD_CLUSTER_CIDR#*,}" \
-			--node-ips "${WORLD_NODE_IP6[$node]}" | in_ns "$node" nft -f -
+		world_rules nftables --nodeport-addresses "${WORLD_NODE_IP4[$node]}" |
+			in_ns "$node" nft -f -
+		world_rules nftables --nodeport-addresses "${WORLD_NODE_IP6[$node]}" --ipv6 |
+			in_ns "$node" nft -f -
 	done
 }
 
@@ -421,7 +413,7 @@ world_kubeproxy_off() {
 		in_ns "$node" nft delete table ip kube-proxy 2>/dev/null || true
 		in_ns "$node" nft delete table ip6 kube-proxy 2>/dev/null || true
 		for command in iptables-restore ip6tables-restore; do
-			printf '*nat\nCOMMIT\n*filter\nCOMMIT\n' | in_ns "$node" "$command"
+			printf '*%s\nCOMMIT\n' nat filter mangle | in_ns "$node" "$command"
 		done
 		in_ns "$node" conntrack -F >/dev/null 2>&1 || true
 	done
