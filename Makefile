@@ -29,7 +29,7 @@ TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftest
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
 STRESS := $(patsubst selftests/stress/%.c,$(BUILD)/selftests/stress/%.o,$(wildcard selftests/stress/*.c))
-BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/kubeproxy_%.c,$(wildcard bench/*.c)))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/kubeproxy_%.c bench/change_%.c,$(wildcard bench/*.c)))
 SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -42,7 +42,7 @@ Q = @
 say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
-.PHONY: all tests deps demo check test model install uninstall clean help format lint bench-packet
+.PHONY: all tests deps demo check test model install uninstall clean help format lint bench-packet bench-change
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,6 +82,9 @@ model: ## the flow table's protocol in every order of its steps, by spin
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)$(BUILD)/bench/packet
+
+bench-change: all $(BUILD)/bench/change $(BUILD)/bench/objects $(BUILD)/bench/kubeproxy ## what a change costs, beside iptables and nft
+	$(Q)mkdir -p bench/results && $(BUILD)/bench/change -j bench/results/change.json
 
 $(BUILD)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$@)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c $< -o $@
@@ -130,6 +133,9 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 # kube-proxy's rules, of the same objects; libgcrypt has the hash of its names.
+$(BUILD)/bench/change: $(call objects,$(wildcard bench/change*.c)) $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
 $(BUILD)/bench/kubeproxy: $(call objects,$(wildcard bench/kubeproxy*.c)) $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -lgcrypt
 
