@@ -134,7 +134,7 @@ void compare_bucket(struct publisher *p, uint32_t bucket, const struct compare *
 void compare_backend(struct publisher *p, uint32_t number, const struct compare *c)
 {
 	struct np_backend *entry = &p->tables->backends[number];
-	const struct backend *b = p->by_number[number];
+	const struct backend *b = backend_at(p, number);
 	struct difference d = {};
 
 	if (b ? same_bytes(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
@@ -218,8 +218,9 @@ static void compare_addresses(struct publisher *p, const struct compare *c)
 void compare_waiting(struct publisher *p, const struct compare *c)
 {
 	const struct owner *o;
+	size_t place = 0;
 
-	for (o = p->waiting ? p->owners : NULL; o; o = o->hh.next)
+	while (p->waiting && (o = set_next(&p->owners, &place)))
 		if (o->waiting)
 			waiting_of(p, o, c);
 	compare_addresses(p, c);

@@ -54,7 +54,7 @@ void words_of_plan(const struct plan *plan, const struct plan_frontend *pf, char
 void words_of_frontend(const struct frontend *f, char *text, size_t size)
 {
 	const struct plan_frontend *pf;
-	const struct plan *plan;
+	struct plan *plan;
 	char place[100];
 
 	if (f->address) {
@@ -103,13 +103,14 @@ void words_of_stranger(const struct publisher *p, uint32_t version, char *text, 
 	snprintf(text, size, "an entry of version %u, %s", version, place);
 }
 
-static const struct np_backend *backend_at(const struct publisher *p, uint32_t number, bool wanted)
+static const struct np_backend *backend_entry(const struct publisher *p, uint32_t number,
+					      bool wanted)
 {
 	if (number >= p->tables->size[TABLE_backends])
 		return NULL;
 	if (!wanted)
 		return &p->tables->backends[number];
-	return p->by_number[number] ? &p->by_number[number]->entry : NULL;
+	return backend_at(p, number) ? &backend_at(p, number)->entry : NULL;
 }
 
 /* The backends of a run: the wanted ones by the record, or those programs find. */
@@ -126,7 +127,7 @@ static void run_words(const struct publisher *p, const uint32_t *number, uint32_
 			snprintf(text + used, size - used, " and %u more", count - i);
 			return;
 		}
-		b = backend_at(p, number[i], wanted);
+		b = backend_entry(p, number[i], wanted);
 		snprintf(place, sizeof(place), "number %u", number[i]);
 		if (b)
 			place_words(b->family, &b->addr, b->port, place, sizeof(place));

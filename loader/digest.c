@@ -44,6 +44,12 @@ static uint64_t bytes_lane(const uint64_t key[4], const char *bytes, size_t leng
 	return mix(mix(word[0] ^ key[1], word[1] ^ hash) ^ key[2], key[3]);
 }
 
+uint64_t digest_bytes(const void *at, size_t length)
+{
+	make_secret();
+	return bytes_lane(secret[0], at, length);
+}
+
 static struct digest bytes(const char *text, size_t length)
 {
 	return (struct digest){

@@ -22,6 +22,9 @@ struct digest digest_json(const json_t *value);
 struct digest digest_members(const json_t *object, const char *const *except,
 			     struct digest *without);
 
+/* Of bytes, for tables in memory. */
+uint64_t digest_bytes(const void *bytes, size_t length);
+
 /* Of two, in this order. */
 struct digest digest_pair(struct digest first, struct digest second);
 

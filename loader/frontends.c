@@ -20,12 +20,34 @@ struct frontend_key frontend_key(const struct plan *plan, const struct plan_fron
 	return key;
 }
 
+static uint32_t hash_of(const struct frontend_key *key)
+{
+	return set_hash(key, sizeof(*key));
+}
+
+static bool is(const void *item, const void *key)
+{
+	const struct frontend *f = item;
+
+	return same_bytes(&f->key, key, sizeof(f->key));
+}
+
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key)
 {
-	struct frontend *f;
+	return set_find(&p->frontends, hash_of(key), is, key);
+}
 
-	HASH_FIND(hh, p->frontends, key, sizeof(*key), f);
-	return f;
+struct frontend *frontend_add(struct publisher *p, const struct frontend_key *key)
+{
+	struct frontend *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->key = *key;
+	if (!set_add(&p->frontends, hash_of(key), f))
+		return f;
+	free(f);
+	return NULL;
 }
 
 bool entry_is_taken(const struct publisher *p, const uint64_t *entry)
@@ -113,12 +135,10 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 		p->full = TABLE_frontends;
 		return -ENOSPC;
 	}
-	f = calloc(1, sizeof(*f));
+	f = frontend_add(p, key);
 	if (!f)
 		return -ENOMEM;
-	f->key = *key;
 	f->entry = entry;
-	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
 	entry_take(p, entry, true);
 	entry_store(p, f, tag, version);
 	*frontend = f;
@@ -129,7 +149,7 @@ void frontend_remove(struct publisher *p, struct frontend *f)
 {
 	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
 	entry_take(p, f->entry, false);
-	HASH_DEL(p->frontends, f);
+	set_remove(&p->frontends, hash_of(&f->key), f);
 	version_give(p, f->version);
 	free(f);
 }

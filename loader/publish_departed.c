@@ -190,7 +190,8 @@ static void note_tcp(struct publisher *p, const struct plan *old, const struct p
 	bool lost = !has_all(new, old), gained = !has_all(old, new);
 	uint32_t id;
 
-	if ((!lost && !gained) || ident_find(p, old ?: new, &id))
+	id = (old ?: new)->id;
+	if ((!lost && !gained) || id == NO_ID)
 		return;
 	if (!new)
 		note_gone(p, old);
@@ -245,15 +246,13 @@ struct publish_departed publish_departed(struct publisher *p, bool known)
 static const struct plan **index_plans(struct publisher *p)
 {
 	const struct plan **plans = calloc(p->tables->size[TABLE_service_stats], sizeof(*plans));
-	struct owner *o, *next;
-	uint32_t id;
+	size_t place = 0;
+	struct owner *o;
 
-	HASH_ITER (hh, p->owners, o, next) {
-		for (size_t i = 0; plans && i < o->count; i++)
-			if (o->plans[i]->protocol == IPPROTO_TCP &&
-			    !ident_find(p, o->plans[i], &id))
-				plans[id] = o->plans[i];
-	}
+	while (plans && (o = set_next(&p->owners, &place)))
+		for (size_t i = 0; i < o->count; i++)
+			if (o->plans[i]->protocol == IPPROTO_TCP && o->plans[i]->id != NO_ID)
+				plans[o->plans[i]->id] = o->plans[i];
 	return plans;
 }
 
