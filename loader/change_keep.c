@@ -17,10 +17,11 @@ enum keep_phase { KEEP_BEGIN, KEEP_ADD, KEEP_SYNC, KEEP_PLACE };
 
 struct change_keeping {
 	enum keep_phase phase;
-	bool all;  /* the state as a whole */
-	bool anew; /* in a file of its own */
-	void *cursor;
-	int64_t *at; /* of what was added, in that order */
+	bool all;     /* the state as a whole */
+	bool anew;    /* in a file of its own */
+	void *cursor; /* in the change, */
+	size_t place; /* or in the store */
+	int64_t *at;  /* of what was added, in that order */
 	size_t count;
 	size_t room;
 	char *scratch;
@@ -41,7 +42,7 @@ void change_keeping_free(struct change_keeping **keeping)
 
 static bool in_memory(const struct kube_object *object)
 {
-	return object && (object->json || object->text.line);
+	return object && (object->json || object->text.in_line);
 }
 
 static bool anything_new(const struct change *c)
@@ -76,11 +77,13 @@ static int plan(struct change *c)
 }
 
 /* The next object, or key that is gone; false: there is none. */
-static bool next(struct change *c, void **cursor, struct store_put *put)
+static bool next(struct change *c, struct store_put *put)
 {
-	if (!c->keeping->all)
-		return store_next_put(c->commit, cursor, put);
-	*put = (struct store_put){.object = store_next(c->d->store, cursor)};
+	struct change_keeping *k = c->keeping;
+
+	if (!k->all)
+		return store_next_put(c->commit, &k->cursor, put);
+	*put = (struct store_put){.object = store_next(c->d->store, &k->place)};
 	return put->object;
 }
 
@@ -129,7 +132,7 @@ static int add(struct change *c, const struct store_put *put, int64_t *at)
 	_cleanup_free_ char *made = NULL;
 	int rc;
 
-	if (text && text->line)
+	if (text && text->in_line)
 		return journal_add(c->d->journal, text->line, text->length, at);
 	if (text && !put->object->json) {
 		rc = read_old(c, text);
@@ -171,7 +174,7 @@ static int add_some(struct change *c)
 	int rc = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &began);
-	while (!rc && next(c, &k->cursor, &put)) {
+	while (!rc && next(c, &put)) {
 		if (!belongs(c, &put))
 			continue;
 		rc = add(c, &put, &at);
@@ -187,15 +190,16 @@ static void settle(struct change *c)
 {
 	struct change_keeping *k = c->keeping;
 	struct store_put put;
-	void *cursor = NULL;
 
-	for (size_t i = 0; next(c, &cursor, &put);) {
+	k->cursor = NULL;
+	k->place = 0;
+	for (size_t i = 0; next(c, &put);) {
 		if (!belongs(c, &put))
 			continue;
 		if (put.object) {
 			json_decref(put.object->json);
 			put.object->json = NULL;
-			put.object->text.line = NULL;
+			put.object->text.in_line = false;
 			put.object->text.at = k->at[i];
 		}
 		i++;
@@ -213,7 +217,7 @@ static void hold(struct change *c, int rc)
 	while (c->commit && store_next_put(c->commit, &cursor, &put)) {
 		struct kube_text *text = put.object ? &put.object->text : NULL;
 
-		if (!text || !text->line)
+		if (!text || !text->in_line)
 			continue;
 		put.object->json = json_loadb(text->line, text->length, 0, NULL);
 		*text = (struct kube_text){};
@@ -306,7 +310,7 @@ json_t *daemon_object_json(struct daemon *d, const struct kube_object *object)
 
 	if (object->json)
 		return json_incref(object->json);
-	if (text->line)
+	if (text->in_line)
 		return json_loadb(text->line, text->length, 0, NULL);
 	read = malloc(text->length + 1UL);
 	if (!read || journal_read(d->journal, text->at, text->length, read))

@@ -42,6 +42,7 @@ static void leave_in_text(struct change *c, struct kube_object *object, const st
 	json_decref(object->json);
 	object->json = NULL;
 	object->text.length = (uint32_t)item->length;
+	object->text.in_line = !c->d->replaying;
 	if (c->d->replaying)
 		object->text.at = c->at + (item->text - c->line);
 	else

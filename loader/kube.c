@@ -145,7 +145,8 @@ static int make_key(const struct identity *identity, char **key)
 	snprintf(made, sizeof(made), "%s %s%s%s", kinds[identity->kind].name,
 		 identity->namespace ? identity->namespace : "", identity->namespace ? "/" : "",
 		 identity->name);
-	return kube_copy(made, key);
+	*key = strdup(made);
+	return *key ? 0 : -ENOMEM;
 }
 
 static int copy_identity(const struct identity *identity, struct kube_object *object)
@@ -157,8 +158,8 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 		err = kube_copy(identity->namespace, &object->service.namespace);
 		return err ? err : kube_copy(identity->name, &object->service.name);
 	case KUBE_SLICE:
-		err = kube_copy(identity->namespace, &object->slice.namespace);
-		return err ? err : kube_copy(identity->name, &object->slice.name);
+		object->slice.name = strchr(object->key, '/') + 1; /* nobody else has it */
+		return kube_copy(identity->namespace, &object->slice.namespace);
 	case KUBE_SERVICE_CIDR:
 		return kube_copy(identity->name, &object->service_cidr.name);
 	default:
@@ -177,6 +178,19 @@ static void digest_object(const json_t *json, struct kube_object *object)
 		digest_members(json_object_get(json, "metadata"), versions, &object->versions));
 }
 
+/* No more of the union than the kind needs: there are many slices. */
+static size_t size_of(enum kube_kind kind)
+{
+	static const size_t sizes[KUBE_KINDS] = {
+		[KUBE_SERVICE] = sizeof(struct kube_service),
+		[KUBE_SLICE] = sizeof(struct kube_slice),
+		[KUBE_NODE] = sizeof(struct kube_node),
+		[KUBE_SERVICE_CIDR] = sizeof(struct kube_service_cidr),
+	};
+
+	return offsetof(struct kube_object, service) + sizes[kind];
+}
+
 int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
@@ -188,7 +202,7 @@ int kube_parse(json_t *json, struct kube_object **object, struct kube_error *err
 	err = read_identity(&root, true, &identity);
 	if (err)
 		return err;
-	parsed = kube_alloc(1, sizeof(*parsed));
+	parsed = calloc(1, size_of(identity.kind));
 	if (!parsed)
 		return -ENOMEM;
 	parsed->kind = identity.kind;

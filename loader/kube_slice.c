@@ -13,7 +13,7 @@
 static void free_names(char **names)
 {
 	for (size_t i = 0; names && names[i]; i++)
-		free(names[i]);
+		kube_drop(names[i]);
 	free(names);
 }
 
@@ -26,8 +26,7 @@ static int read_hints(const struct field *hints, const char *member, bool zones,
 	err = field_member_array(hints, member, KUBE_MAX_LISTED, &list);
 	if (err || !field_length(&list))
 		return err;
-	*names = kube_alloc(field_length(&list) + 1, sizeof(**names));
-	err = *names ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list) + 1, sizeof(**names), names);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 		struct field field = field_member(&item, "name");
@@ -137,8 +136,7 @@ static int read_endpoints(const struct field *root, struct kube_slice *slice)
 	err = field_member_array(root, "endpoints", KUBE_MAX_ENDPOINTS, &list);
 	if (err)
 		return err;
-	slice->endpoint = kube_alloc(field_length(&list), sizeof(*slice->endpoint));
-	err = slice->endpoint ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*slice->endpoint), &slice->endpoint);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -187,8 +185,7 @@ static int read_ports(const struct field *root, struct kube_slice *slice)
 	err = field_member_array(root, "ports", KUBE_MAX_PORTS, &list);
 	if (err)
 		return err;
-	slice->port = kube_alloc(field_length(&list), sizeof(*slice->port));
-	err = slice->port ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*slice->port), &slice->port);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -256,16 +253,15 @@ void kube_slice_clear(struct kube_object *object)
 	struct kube_slice *slice = &object->slice;
 
 	for (size_t i = 0; i < slice->endpoints; i++) {
-		free(slice->endpoint[i].node_name);
-		free(slice->endpoint[i].zone);
+		kube_drop(slice->endpoint[i].node_name);
+		kube_drop(slice->endpoint[i].zone);
 		free_names(slice->endpoint[i].zone_hint);
 		free_names(slice->endpoint[i].node_hint);
 	}
 	for (size_t i = 0; i < slice->ports; i++)
-		free(slice->port[i].name);
-	free(slice->namespace);
-	free(slice->name);
-	free(slice->service);
+		kube_drop(slice->port[i].name);
+	kube_drop(slice->namespace);
+	kube_drop(slice->service);
 	free(slice->endpoint);
 	free(slice->port);
 }

@@ -11,15 +11,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "intern.h"
 #include "store_private.h"
 #include "util.h"
 
+static uint32_t entry_hash(const char *key)
+{
+	return set_hash(key, strlen(key));
+}
+
+static bool entry_is(const void *item, const void *key)
+{
+	return !strcmp(((const struct entry *)item)->key, key);
+}
+
 struct entry *store_find_entry(const struct store *store, const char *key)
 {
-	struct entry *entry;
-
-	HASH_FIND_STR(store->entries, key, entry);
-	return entry;
+	return set_find(&store->entries, entry_hash(key), entry_is, key);
 }
 
 /* Of entries only those that have an object: there may be room for others. */
@@ -30,48 +38,59 @@ static const struct entry *find_whole(const struct store *store, const char *key
 	return entry && entry->object && !entry->gone ? entry : NULL;
 }
 
-/* NULL also for names that are too long to be there. */
+/* By interned names. */
+static uint32_t group_hash(const char *const names[2])
+{
+	return set_hash(names, 2 * sizeof(*names));
+}
+
+static bool group_is(const void *item, const void *key)
+{
+	const struct group *group = item;
+	const char *const *names = key;
+
+	return group->namespace == names[0] && group->name == names[1];
+}
+
 static struct group *find_group(const struct store *store, const char *namespace, const char *name)
 {
-	struct group *group;
-	char key[512];
-	int n;
+	const char *const names[2] = {intern_find(namespace), intern_find(name)};
 
-	n = snprintf(key, sizeof(key), "%s/%s", namespace, name);
-	if (n < 0 || (size_t)n >= sizeof(key))
+	if (!names[0] || !names[1])
 		return NULL;
-	HASH_FIND_STR(store->groups, key, group);
-	return group;
+	return set_find(&store->groups, group_hash(names), group_is, names);
 }
 
 static void free_group(struct group *group)
 {
-	free(group->namespace);
-	free(group->name);
+	intern_put(group->namespace);
+	intern_put(group->name);
 	free(group);
 }
 
 static int get_group(struct store *store, const char *namespace, const char *name,
 		     struct group **found)
 {
-	size_t size = strlen(namespace) + strlen(name) + 2;
 	struct group *group = find_group(store, namespace, name);
+	int err = -ENOMEM;
 
 	if (group) {
 		*found = group;
 		return 0;
 	}
-	group = calloc(1, sizeof(*group) + size);
+	group = calloc(1, sizeof(*group));
 	if (!group)
 		return -ENOMEM;
-	snprintf(group->key, size, "%s/%s", namespace, name);
-	group->namespace = strdup(namespace);
-	group->name = strdup(name);
-	if (group->namespace && group->name)
-		HASH_ADD_STR(store->groups, key, group);
-	if (!group->hh.tbl) {
+	group->namespace = intern(namespace);
+	group->name = intern(name);
+	if (group->namespace && group->name) {
+		const char *const names[2] = {group->namespace, group->name};
+
+		err = set_add(&store->groups, group_hash(names), group);
+	}
+	if (err) {
 		free_group(group);
-		return -ENOMEM;
+		return err;
 	}
 	*found = group;
 	return 0;
@@ -79,15 +98,17 @@ static int get_group(struct store *store, const char *namespace, const char *nam
 
 void store_drop_group_if_unused(struct store *store, struct group *group)
 {
+	const char *const names[2] = {group->namespace, group->name};
+
 	if (group->service || group->slices)
 		return;
-	HASH_DEL(store->groups, group);
+	set_remove(&store->groups, group_hash(names), group);
 	free_group(group);
 }
 
 void store_drop_entry(struct store *store, struct entry *entry)
 {
-	HASH_DEL(store->entries, entry);
+	set_remove(&store->entries, entry_hash(entry->key), entry);
 	kube_free(&entry->object);
 	free(entry);
 }
@@ -104,17 +125,20 @@ int store_new(struct store **store)
 
 void store_free(struct store **store)
 {
-	struct entry *entry, *next_entry;
-	struct group *group, *next_group;
+	struct entry *entry;
+	struct group *group;
+	size_t place = 0;
 
 	if (!*store)
 		return;
-	HASH_ITER (hh, (*store)->entries, entry, next_entry)
-		store_drop_entry(*store, entry);
-	HASH_ITER (hh, (*store)->groups, group, next_group) {
-		HASH_DEL((*store)->groups, group);
-		free_group(group);
+	while ((entry = set_next(&(*store)->entries, &place))) {
+		kube_free(&entry->object);
+		free(entry);
 	}
+	for (place = 0; (group = set_next(&(*store)->groups, &place));)
+		free_group(group);
+	set_free(&(*store)->entries);
+	set_free(&(*store)->groups);
 	free(*store);
 	*store = NULL;
 }
@@ -187,15 +211,12 @@ int store_change_remove(struct store_change *change, const char *key)
 
 int store_make_entry(struct store *store, const char *key, struct entry **made)
 {
-	size_t size = strlen(key) + 1;
-	struct entry *entry;
+	struct entry *entry = calloc(1, sizeof(*entry));
 
-	entry = calloc(1, sizeof(*entry) + size);
 	if (!entry)
 		return -ENOMEM;
-	memcpy(entry->key, key, size);
-	HASH_ADD_STR(store->entries, key, entry);
-	if (!entry->hh.tbl) {
+	entry->key = key;
+	if (set_add(&store->entries, entry_hash(key), entry)) {
 		free(entry);
 		return -ENOMEM;
 	}
@@ -303,13 +324,13 @@ int store_each(const struct store *store, int (*visit)(const struct kube_object 
 {
 	_cleanup_free_ const struct entry **sorted = NULL;
 	const struct entry *entry;
-	size_t n = 0;
+	size_t n = 0, place = 0;
 	int err = 0;
 
-	sorted = calloc(HASH_COUNT(store->entries) + 1UL, sizeof(const struct entry *));
+	sorted = calloc(store->entries.count + 1, sizeof(const struct entry *));
 	if (!sorted)
 		return -ENOMEM;
-	for (entry = store->entries; entry; entry = entry->hh.next)
+	while ((entry = set_next(&store->entries, &place)))
 		if (!entry->gone && entry->object)
 			sorted[n++] = entry;
 	qsort(sorted, n, sizeof(*sorted), compare_entries);

@@ -74,8 +74,8 @@ struct store_put {
 };
 bool store_next_put(const struct commit *commit, void **cursor, struct store_put *put);
 
-/* Every object, in no order; as long as the store does not change. *cursor: NULL at first. */
-struct kube_object *store_next(const struct store *store, void **cursor);
+/* Every object, in no order; as long as the store does not change. *place: 0 at first. */
+struct kube_object *store_next(const struct store *store, size_t *place);
 
 /* NULL where there is none. Borrowed: valid until the next commit. */
 const struct kube_service *store_service(const struct store *store, const char *namespace,

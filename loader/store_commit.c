@@ -35,14 +35,15 @@ static int make_room(struct commit *commit)
 static void undo_room(struct store *store, struct store_change *change)
 {
 	struct staged *staged, *next_staged;
-	struct group *group, *next_group;
+	struct group *group;
+	size_t place = 0;
 
 	HASH_ITER (hh, change->staged, staged, next_staged) {
 		if (staged->entry && !staged->entry->object)
 			store_drop_entry(store, staged->entry);
 		staged->entry = NULL;
 	}
-	HASH_ITER (hh, store->groups, group, next_group)
+	while ((group = set_next(&store->groups, &place)))
 		store_drop_group_if_unused(store, group);
 }
 
@@ -94,6 +95,7 @@ static void apply_put(struct commit *commit, struct staged *staged)
 	}
 	staged->kind = staged->object->kind;
 	entry->object = TAKE_PTR(staged->object);
+	entry->key = entry->object->key;
 	entry->delivery = commit->store->delivery;
 	store_link(entry, staged->group);
 }
@@ -113,10 +115,11 @@ static void apply_remove(struct commit *commit, struct entry *entry)
 static void apply(struct commit *commit, struct store_change *change)
 {
 	struct staged *staged, *next_staged, *found;
-	struct entry *entry, *next_entry;
+	struct entry *entry;
+	size_t place = 0;
 
 	if (change->replace) {
-		HASH_ITER (hh, commit->store->entries, entry, next_entry) {
+		while ((entry = set_next(&commit->store->entries, &place))) {
 			HASH_FIND_STR(change->staged, entry->key, found);
 			if (!found)
 				apply_remove(commit, entry);
@@ -271,14 +274,13 @@ bool store_next_put(const struct commit *commit, void **cursor, struct store_put
 	return true;
 }
 
-struct kube_object *store_next(const struct store *store, void **cursor)
+struct kube_object *store_next(const struct store *store, size_t *place)
 {
-	const struct entry *entry = *cursor;
+	const struct entry *entry;
 
 	do
-		entry = entry ? entry->hh.next : store->entries;
+		entry = set_next(&store->entries, place);
 	while (entry && (entry->gone || !entry->object));
-	*cursor = (void *)entry;
 	return entry ? entry->object : NULL;
 }
 

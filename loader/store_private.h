@@ -10,37 +10,35 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "set.h"
 #include "store.h"
 
 /* A service name, as a Service has it or a slice is tied to it. Gone when nothing refers to it. */
 struct group {
-	char *namespace;
-	char *name;
+	const char *namespace; /* interned, as name */
+	const char *name;
 	struct kube_object *service; /* borrowed from its entry; NULL: only slices so far */
 	struct entry *slices;	     /* doubly linked by prev, next */
-	size_t count;
+	uint32_t count;
 	bool touched;
 	bool tried; /* published, or to be published again if not set */
 	bool refused;
 	struct group *next_touched;
-	UT_hash_handle hh;
-	char key[]; /* "namespace/name" */
 };
 
 struct entry {
+	const char *key;	    /* the object's, or of who makes room for one */
 	struct kube_object *object; /* NULL only inside a commit: room made for it */
 	struct group *group;	    /* a Service's, a tied slice's; NULL for others */
 	struct group *group_before; /* inside a commit: of an entry that is removed by it */
-	bool gone;		    /* inside a commit: removed, but kept until all is told */
 	struct entry *prev, *next;  /* in group->slices, or a commit's removed */
 	unsigned delivery;	    /* in which it was put last */
-	UT_hash_handle hh;
-	char key[];
+	bool gone;		    /* inside a commit: removed, but kept until all is told */
 };
 
 struct store {
-	struct entry *entries;
-	struct group *groups;
+	struct set entries;
+	struct set groups;
 	size_t count[KUBE_KINDS];
 	unsigned delivery; /* the number of the one under way */
 };

@@ -23,9 +23,11 @@ static void undo_put(struct commit *commit, struct staged *staged)
 	struct entry *entry = staged->entry;
 
 	store_unlink(entry);
+	entry->key = staged->key;
 	kube_free(&entry->object);
 	entry->object = TAKE_PTR(staged->before);
 	if (entry->object) {
+		entry->key = entry->object->key;
 		store_link(entry, staged->group_before);
 	} else {
 		commit->store->count[staged->kind]--;
