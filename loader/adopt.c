@@ -79,7 +79,7 @@ static int adopt_backend(struct publisher *p, uint32_t number)
 	rc = backend_add(p, &key, number);
 	if (rc)
 		return rc;
-	p->backend[number].entry = *entry;
+	memcpy(&p->backend[number].entry, entry, sizeof(struct backend_entry));
 	return space_adopt_backend(p->space, number);
 }
 

@@ -19,8 +19,7 @@ struct change_keeping {
 	enum keep_phase phase;
 	bool all;     /* the state as a whole */
 	bool anew;    /* in a file of its own */
-	void *cursor; /* in the change, */
-	size_t place; /* or in the store */
+	size_t place; /* in the change, or in the store */
 	int64_t *at;  /* of what was added, in that order */
 	size_t count;
 	size_t room;
@@ -48,9 +47,9 @@ static bool in_memory(const struct kube_object *object)
 static bool anything_new(const struct change *c)
 {
 	struct store_put put;
-	void *cursor = NULL;
+	size_t place = 0;
 
-	while (store_next_put(c->commit, &cursor, &put))
+	while (store_next_put(c->commit, &place, &put))
 		if (in_memory(put.object))
 			return true;
 	return false;
@@ -82,7 +81,7 @@ static bool next(struct change *c, struct store_put *put)
 	struct change_keeping *k = c->keeping;
 
 	if (!k->all)
-		return store_next_put(c->commit, &k->cursor, put);
+		return store_next_put(c->commit, &k->place, put);
 	*put = (struct store_put){.object = store_next(c->d->store, &k->place)};
 	return put->object;
 }
@@ -191,7 +190,6 @@ static void settle(struct change *c)
 	struct change_keeping *k = c->keeping;
 	struct store_put put;
 
-	k->cursor = NULL;
 	k->place = 0;
 	for (size_t i = 0; next(c, &put);) {
 		if (!belongs(c, &put))
@@ -210,11 +208,11 @@ static void settle(struct change *c)
 static void hold(struct change *c, int rc)
 {
 	struct store_put put;
-	void *cursor = NULL;
+	size_t place = 0;
 
 	daemon_log("the change is in the tables, but could not be written to \"%s\": %s",
 		   c->d->options.state_dir, strerror(-rc));
-	while (c->commit && store_next_put(c->commit, &cursor, &put)) {
+	while (c->commit && store_next_put(c->commit, &place, &put)) {
 		struct kube_text *text = put.object ? &put.object->text : NULL;
 
 		if (!text || !text->in_line)

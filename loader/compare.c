@@ -135,13 +135,16 @@ void compare_backend(struct publisher *p, uint32_t number, const struct compare 
 {
 	struct np_backend *entry = &p->tables->backends[number];
 	const struct backend *b = backend_at(p, number);
+	struct np_backend wanted = {};
 	struct difference d = {};
 
-	if (b ? same_bytes(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
+	if (b)
+		memcpy(&wanted, &b->entry, sizeof(b->entry));
+	if (b ? same_bytes(entry, &wanted, sizeof(wanted)) : !(entry->flags & NP_BACKEND_USED))
 		return;
 	difference_set(d.what, "backend %u", number);
 	if (b) {
-		words_of_backend(&b->entry, d.wanted, sizeof(d.wanted));
+		words_of_backend(&wanted, d.wanted, sizeof(d.wanted));
 		words_of_backend(entry, d.found, sizeof(d.found));
 	} else {
 		difference_set(d.wanted, "not in use");

@@ -235,7 +235,7 @@ static struct plan_policy use_cluster(const struct decision *decision, bool snat
 
 	if (!plan->clusters)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){NP_VERDICT_FORWARD, snat, plan->cluster, plan->clusters};
+	return (struct plan_policy){plan->cluster, plan->clusters, NP_VERDICT_FORWARD, snat};
 }
 
 static struct plan_policy use_local(const struct decision *decision, bool snat)
@@ -244,7 +244,7 @@ static struct plan_policy use_local(const struct decision *decision, bool snat)
 
 	if (!plan->locals)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){NP_VERDICT_FORWARD, snat, plan->local, plan->locals};
+	return (struct plan_policy){plan->local, plan->locals, NP_VERDICT_FORWARD, snat};
 }
 
 static bool has_detector(const struct decision *decision)
@@ -404,7 +404,7 @@ static void *put(char **end, const void *part, size_t size)
 	if (!size)
 		return NULL;
 	memcpy(place, part, size);
-	*end += (size + 7) & ~7UL;
+	*end += size;
 	return place;
 }
 
@@ -422,16 +422,29 @@ static void point_policies(struct plan *plan, const struct plan *draft)
 	}
 }
 
+static uint32_t all_of_them[1024];
+
+static uint32_t *all_numbers(void)
+{
+	for (uint32_t i = all_of_them[1] ? ARRAY_SIZE(all_of_them) : 0; i < ARRAY_SIZE(all_of_them);
+	     i++)
+		all_of_them[i] = i;
+	return all_of_them;
+}
+
 /* All in one piece: there are many plans, and each is kept as long as its service. */
 static int pack(const struct plan *draft, struct plan **made)
 {
+	/* Mostly all backends are chosen from: that list is always the same. */
+	const bool all =
+		draft->clusters == draft->backends && draft->backends <= ARRAY_SIZE(all_of_them);
 	const size_t backends = draft->backends * sizeof(*draft->backend);
-	const size_t clusters = draft->clusters * sizeof(*draft->cluster);
+	const size_t clusters = all ? 0 : draft->clusters * sizeof(*draft->cluster);
 	const size_t locals = draft->locals * sizeof(*draft->local);
 	const size_t frontends = draft->frontends * sizeof(*draft->frontend);
 	const size_t ranges = draft->ranges * sizeof(*draft->range);
 	struct plan *plan =
-		malloc(sizeof(*plan) + backends + clusters + locals + frontends + ranges + 5 * 8);
+		malloc(sizeof(*plan) + frontends + ranges + backends + clusters + locals);
 	char *end = (char *)(plan + 1);
 
 	if (!plan)
@@ -440,10 +453,11 @@ static int pack(const struct plan *draft, struct plan **made)
 	intern_again(plan->namespace);
 	intern_again(plan->name);
 	intern_again(plan->port_name);
+	/* Each of these is a multiple of what the next one is aligned to. */
 	plan->frontend = put(&end, draft->frontend, frontends);
 	plan->range = put(&end, draft->range, ranges);
 	plan->backend = put(&end, draft->backend, backends);
-	plan->cluster = put(&end, draft->cluster, clusters);
+	plan->cluster = all ? all_numbers() : put(&end, draft->cluster, clusters);
 	plan->local = put(&end, draft->local, locals);
 	point_policies(plan, draft);
 	*made = plan;

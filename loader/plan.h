@@ -39,11 +39,10 @@ struct plan_backend {
 
 /* For one class: a verdict and, if it is FORWARD, the backends to choose from. */
 struct plan_policy {
+	const uint32_t *backend; /* numbers into plan.backend: plan.cluster or plan.local */
+	uint32_t count;
 	uint8_t verdict; /* enum np_verdict */
 	bool snat;
-	const uint32_t
-		*backend; /* numbers into plan.backend; points to plan.cluster or plan.local */
-	uint32_t count;
 };
 
 struct plan_frontend {
@@ -66,16 +65,14 @@ struct plan {
 	enum plan_topology topology;
 
 	struct plan_backend *backend; /* every endpoint known, whatever its state */
-	uint32_t backends;
-	uint32_t *cluster; /* kube-proxy's cluster list: numbers into backend */
-	uint32_t clusters;
-	uint32_t *local; /* its local list */
-	uint32_t locals;
-
+	uint32_t *cluster;	      /* kube-proxy's cluster list: numbers into backend */
+	uint32_t *local;	      /* its local list */
 	struct plan_frontend *frontend;
-	uint32_t frontends;
-
 	struct cidr *range; /* loadBalancerSourceRanges of the family; none: every source */
+	uint32_t backends;
+	uint32_t clusters;
+	uint32_t locals;
+	uint32_t frontends;
 	uint32_t ranges;
 	uint32_t affinity_seconds; /* session affinity ClientIP; 0: none */
 

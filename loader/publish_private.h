@@ -51,9 +51,23 @@ struct backend_key {
 	uint16_t family;
 };
 
+/* A struct np_backend as the table should have it, without what is spare there. */
+struct backend_entry {
+	union np_addr addr;
+	union np_addr snat;
+	__be16 port;
+	uint8_t family;
+	uint8_t flags;
+	uint8_t zone;
+	uint8_t sources;
+	uint16_t source;
+};
+NP_STATIC_ASSERT(sizeof(struct backend_entry) == offsetof(struct np_backend, spare));
+NP_STATIC_ASSERT(offsetof(struct backend_entry, source) == offsetof(struct np_backend, source));
+
 struct backend {
-	struct np_backend entry; /* as the table should have it */
-	uint32_t references;	 /* slots that name it */
+	struct backend_entry entry;
+	uint32_t references; /* slots that name it */
 	bool there;
 };
 

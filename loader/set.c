@@ -62,7 +62,7 @@ static void put(struct set *s, uint32_t hash, void *item)
 
 static int make_anew(struct set *s)
 {
-	struct set more = {.size = s->count + s->count * 5 / 8 + FIRST_SIZE};
+	struct set more = {.size = s->count + s->count * 9 / 16 + FIRST_SIZE};
 
 	more.item = calloc(more.size, sizeof(*more.item));
 	more.hash = malloc(more.size * sizeof(*more.hash));

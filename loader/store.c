@@ -157,40 +157,67 @@ int store_change_new(struct store *store, bool replace, struct store_change **ch
 
 void store_change_free(struct store_change **change)
 {
-	struct staged *staged, *next;
+	struct store_change *own = TAKE_PTR(*change);
+	struct staged *staged;
 
-	if (!*change)
+	if (!own)
 		return;
-	HASH_ITER (hh, (*change)->staged, staged, next) {
-		HASH_DEL((*change)->staged, staged);
+	for (size_t i = 0; (staged = staged_at(own, i)); i++) {
 		kube_free(&staged->object);
 		kube_free(&staged->before);
-		free(staged);
+		free(staged->own);
 	}
-	free(*change);
-	*change = NULL;
+	for (size_t i = 0; i * STAGED_CHUNK < own->count; i++)
+		free(own->chunk[i]);
+	free(own->chunk);
+	set_free(&own->by_key);
+	free(own);
 }
 
-static int stage(struct store_change *change, const char *key, struct kube_object *object)
+static bool staged_is(const void *item, const void *key)
 {
-	struct staged *staged;
-	size_t size = strlen(key) + 1;
+	return !strcmp(((const struct staged *)item)->key, key);
+}
 
-	HASH_FIND_STR(change->staged, key, staged);
-	if (staged) {
-		kube_free(&staged->object);
-		staged->object = object;
+struct staged *store_staged(const struct store_change *change, const char *key)
+{
+	return set_find(&change->by_key, entry_hash(key), staged_is, key);
+}
+
+/* Room for one more at the end. */
+static int make_chunk(struct store_change *change)
+{
+	const size_t n = change->count / STAGED_CHUNK;
+	struct staged **more;
+
+	if (change->count % STAGED_CHUNK)
 		return 0;
-	}
-	staged = calloc(1, sizeof(*staged) + size);
-	if (!staged)
+	more = reallocarray(change->chunk, n + 1, sizeof(*more));
+	if (!more)
 		return -ENOMEM;
-	memcpy(staged->key, key, size);
-	HASH_ADD_STR(change->staged, key, staged);
-	if (!staged->hh.tbl) {
-		free(staged);
-		return -ENOMEM;
+	change->chunk = more;
+	more[n] = calloc(STAGED_CHUNK, sizeof(**more));
+	return more[n] ? 0 : -ENOMEM;
+}
+
+/* key is the object's, or is taken over where there is none. */
+static int stage(struct store_change *change, char *key, struct kube_object *object)
+{
+	struct staged *staged = store_staged(change, key);
+
+	if (!staged) {
+		if (make_chunk(change))
+			return -ENOMEM;
+		staged = &change->chunk[change->count / STAGED_CHUNK][change->count % STAGED_CHUNK];
+		staged->key = key;
+		if (set_add(&change->by_key, entry_hash(key), staged))
+			return -ENOMEM;
+		change->count++;
 	}
+	kube_free(&staged->object);
+	free(staged->own);
+	staged->key = key;
+	staged->own = object ? NULL : key;
 	staged->object = object;
 	return 0;
 }
@@ -206,7 +233,12 @@ int store_change_put(struct store_change *change, struct kube_object **object)
 
 int store_change_remove(struct store_change *change, const char *key)
 {
-	return stage(change, key, NULL);
+	char *own = strdup(key);
+	int err = own ? stage(change, own, NULL) : -ENOMEM;
+
+	if (err)
+		free(own);
+	return err;
 }
 
 int store_make_entry(struct store *store, const char *key, struct entry **made)

@@ -66,13 +66,14 @@ int store_begin(struct store *store, struct store_change **change,
 int store_step(struct commit *commit, size_t max);
 void store_end(struct commit **commit, struct store_result *result);
 
-/* Before its end: how much of it there is so far; and each object that it put, or key removed. */
+/* Before its end: how much of it there is so far; and each object that it put, or key removed, in
+ * order; *place: 0 at first. */
 const struct store_result *store_so_far(const struct commit *commit);
 struct store_put {
 	struct kube_object *object; /* NULL: removed */
 	const char *key;
 };
-bool store_next_put(const struct commit *commit, void **cursor, struct store_put *put);
+bool store_next_put(const struct commit *commit, size_t *place, struct store_put *put);
 
 /* Every object, in no order; as long as the store does not change. *place: 0 at first. */
 struct kube_object *store_next(const struct store *store, size_t *place);

@@ -18,8 +18,9 @@ static int make_room(struct commit *commit)
 	struct staged *staged;
 	int err;
 
-	for (int i = 0; i < ROOMS_A_STEP && (staged = commit->room); i++) {
-		commit->room = staged->hh.next;
+	for (int i = 0; i < ROOMS_A_STEP && (staged = staged_at(commit->change, commit->room));
+	     i++) {
+		commit->room++;
 		staged->entry = store_find_entry(store, staged->key);
 		if (!staged->object)
 			continue;
@@ -29,16 +30,16 @@ static int make_room(struct commit *commit)
 		if (err)
 			return err;
 	}
-	return commit->room ? 1 : 0;
+	return commit->room < commit->change->count;
 }
 
 static void undo_room(struct store *store, struct store_change *change)
 {
-	struct staged *staged, *next_staged;
+	struct staged *staged;
 	struct group *group;
 	size_t place = 0;
 
-	HASH_ITER (hh, change->staged, staged, next_staged) {
+	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
 		if (staged->entry && !staged->entry->object)
 			store_drop_entry(store, staged->entry);
 		staged->entry = NULL;
@@ -114,18 +115,17 @@ static void apply_remove(struct commit *commit, struct entry *entry)
 
 static void apply(struct commit *commit, struct store_change *change)
 {
-	struct staged *staged, *next_staged, *found;
+	struct staged *staged;
 	struct entry *entry;
 	size_t place = 0;
 
 	if (change->replace) {
 		while ((entry = set_next(&commit->store->entries, &place))) {
-			HASH_FIND_STR(change->staged, entry->key, found);
-			if (!found)
+			if (!store_staged(change, entry->key))
 				apply_remove(commit, entry);
 		}
 	}
-	HASH_ITER (hh, change->staged, staged, next_staged) {
+	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
 		if (staged->object)
 			apply_put(commit, staged);
 		else if (staged->entry)
@@ -158,7 +158,7 @@ static void tell_nodes(const struct commit *commit)
 
 	DL_FOREACH(commit->removed, entry)
 	tell_node(&commit->visitor, entry);
-	for (staged = commit->change->staged; staged; staged = staged->hh.next)
+	for (size_t i = 0; (staged = staged_at(commit->change, i)); i++)
 		if (staged->changed)
 			tell_node(&commit->visitor, staged->entry);
 }
@@ -176,7 +176,7 @@ static void tell(const struct commit *commit)
 			visitor->refused(group->namespace, group->name, visitor->arg);
 	DL_FOREACH(commit->removed, entry)
 	tell_object(visitor, entry, "removed");
-	for (staged = commit->change->staged; staged; staged = staged->hh.next)
+	for (size_t i = 0; (staged = staged_at(commit->change, i)); i++)
 		if (staged->changed)
 			tell_object(visitor, staged->entry, "applied");
 }
@@ -214,7 +214,6 @@ int store_begin(struct store *store, struct store_change **change,
 	made->store = store;
 	made->change = TAKE_PTR(own);
 	made->visitor = visitor ? *visitor : nobody;
-	made->room = made->change->staged;
 	*commit = made;
 	return 0;
 }
@@ -259,14 +258,12 @@ const struct store_result *store_so_far(const struct commit *commit)
 	return &commit->result;
 }
 
-bool store_next_put(const struct commit *commit, void **cursor, struct store_put *put)
+bool store_next_put(const struct commit *commit, size_t *place, struct store_put *put)
 {
-	const struct staged *staged = *cursor;
+	const struct staged *staged = staged_at(commit->change, (*place)++);
 
-	staged = staged ? staged->hh.next : commit->change->staged;
 	if (!staged)
 		return false;
-	*cursor = (void *)staged;
 	*put = (struct store_put){
 		.key = staged->key,
 		.object = staged->entry && !staged->entry->gone ? staged->entry->object : NULL,

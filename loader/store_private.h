@@ -5,9 +5,6 @@
 
 #include <stdbool.h>
 
-/* An element that could not be added is left with hh.tbl NULL, and the table as it was. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 #include <utlist.h>
 
 #include "set.h"
@@ -50,17 +47,30 @@ struct staged {
 	struct group *group;	    /* of the new object; filled by the commit */
 	struct kube_object *before; /* what the entry had */
 	struct group *group_before;
+	const char *key; /* the object's, or own */
+	char *own;
 	enum kube_kind kind; /* of the new object */
 	bool changed;
-	UT_hash_handle hh;
-	char key[];
 };
 
 struct store_change {
 	struct store *store;
 	bool replace;
-	struct staged *staged; /* by key, in the order of the first mention */
+	struct set by_key;
+	struct staged **chunk; /* in the order of the first mention */
+	size_t count;
 };
+
+/* Large enough that its memory is given back as a whole. */
+#define STAGED_CHUNK 4096
+
+static inline struct staged *staged_at(const struct store_change *change, size_t i)
+{
+	return i < change->count ? &change->chunk[i / STAGED_CHUNK][i % STAGED_CHUNK] : NULL;
+}
+
+/* What is to happen to the key; NULL: nothing. */
+struct staged *store_staged(const struct store_change *change, const char *key);
 
 enum commit_phase { COMMIT_ROOM, COMMIT_PUBLISH, COMMIT_DONE };
 
@@ -71,7 +81,7 @@ struct commit {
 	struct store_visitor visitor;
 	struct store_result result;
 	enum commit_phase phase;
-	struct staged *room;   /* the next one that room is made for */
+	size_t room;	       /* the next one that room is made for */
 	struct entry *removed; /* doubly linked */
 	struct group *touched; /* linked by next_touched, in order of the change */
 	struct group *last_touched;

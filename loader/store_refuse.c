@@ -23,7 +23,8 @@ static void undo_put(struct commit *commit, struct staged *staged)
 	struct entry *entry = staged->entry;
 
 	store_unlink(entry);
-	entry->key = staged->key;
+	/* The key outlives the object, as it is what the entry is found by. */
+	staged->key = entry->key = staged->own = TAKE_PTR(entry->object->key);
 	kube_free(&entry->object);
 	entry->object = TAKE_PTR(staged->before);
 	if (entry->object) {
@@ -58,7 +59,7 @@ static void undo_refused(struct commit *commit, struct store_change *change)
 		if (entry->object && is_refused(entry->group_before))
 			undo_remove(commit, entry);
 	}
-	for (staged = change->staged; staged; staged = staged->hh.next) {
+	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
 		if (!staged->changed ||
 		    !(is_refused(staged->group) || is_refused(staged->group_before)))
 			continue;

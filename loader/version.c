@@ -81,7 +81,7 @@ static uint32_t hash_of(const struct backend_key *key)
 
 static bool is(const void *item, const void *wanted)
 {
-	const struct np_backend *entry = &((const struct backend *)item)->entry;
+	const struct backend_entry *entry = &((const struct backend *)item)->entry;
 	const struct backend_key *key = wanted;
 
 	return entry->port == key->port && entry->family == key->family &&
