@@ -61,7 +61,6 @@ static struct version *adopt_version(struct publisher *p, const struct np_servic
 	if (!v)
 		return NULL;
 	v->service = *s;
-	v->count = count;
 	if (adopt_runs(p, v))
 		return v;
 	free(v);
@@ -122,7 +121,7 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	v->frontend = f;
 	entry_take(p, entry, true);
 	f->entry = entry;
-	f->value = *entry;
+	f->tag = tag;
 	f->adopted = true;
 	f->version = version;
 	f->address = !s->port && !s->protocol;

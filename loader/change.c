@@ -5,6 +5,7 @@
 #include "change.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "util.h"
@@ -339,6 +340,7 @@ static bool is_no_request(const struct change *c)
 static void finish(struct daemon *d, int rc)
 {
 	struct change *c = TAKE_PTR(d->change);
+	bool was_long;
 
 	if (c->line)
 		server_set_id(c->call, c->id ?: is_no_request(c) ? json_null() : NULL);
@@ -346,7 +348,10 @@ static void finish(struct daemon *d, int rc)
 		daemon_owe(d, &c->call, rc, c->result, &c->failure);
 	else
 		server_answer(&c->call, rc, c->result, &c->failure);
+	was_long = c->line;
 	change_free(&c);
+	if (was_long)
+		malloc_trim(0); /* what was only staged, and what it replaced */
 	begin_anew(d);
 	if (!d->change)
 		server_wake(d->server);

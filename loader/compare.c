@@ -44,7 +44,7 @@ static int repair_version(struct publisher *p, struct frontend *f)
 		version_write(p, f->version);
 	else
 		frontend_publish(p, &f->key, version, &f);
-	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 	return 1;
 }
 
@@ -67,7 +67,7 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	const uint64_t found = __atomic_load_n(f->entry, __ATOMIC_RELAXED);
 	struct difference d = {};
 
-	if (found == f->value)
+	if (found == frontend_value(f))
 		return;
 	words_of_frontend(f, d.what, sizeof(d.what));
 	difference_set(d.wanted, "an entry of version %u", f->version);
@@ -77,7 +77,7 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	else
 		difference_set(d.found, "no entry");
 	if (c->repair) {
-		__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+		__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 		d.repaired = 1;
 	}
 	compare_tell(c, &d);

@@ -110,9 +110,9 @@ static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key
 static void entry_store(struct publisher *p, struct frontend *f, uint32_t tag, uint32_t version)
 {
 	f->version = version;
-	f->value = (uint64_t)tag << 32 | version;
+	f->tag = tag;
 	p->version[version]->frontend = f;
-	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 }
 
 /* Make packets for the key see this version. The version before, if any, is given back. */
@@ -125,7 +125,7 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 
 	if (f) {
 		old = f->version;
-		entry_store(p, f, f->value >> 32, version);
+		entry_store(p, f, f->tag, version);
 		version_give(p, old);
 		*frontend = f;
 		return 0;

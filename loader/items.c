@@ -35,6 +35,50 @@ struct items {
 	unsigned depth; /* levels open */
 };
 
+/*
+ * An element is made of hundreds of pieces which live as long as it does: they are taken from one
+ * piece of memory, one after the other, and all are free when the next is parsed. What does not fit
+ * and what is made at other times is malloc()'s.
+ */
+#define ARENA_SIZE (1UL << 20)
+
+static struct {
+	char *begin;
+	char *end;
+	char *at;
+	bool open;
+} arena;
+
+static void *arena_malloc(size_t size)
+{
+	char *piece = arena.at;
+
+	size = (size + 15) & ~15UL;
+	if (!arena.open || size > (size_t)(arena.end - piece))
+		return malloc(size);
+	arena.at += size;
+	return piece;
+}
+
+static void arena_free(void *piece)
+{
+	if ((char *)piece < arena.begin || (char *)piece >= arena.end)
+		free(piece);
+}
+
+static void arena_open(void)
+{
+	if (!arena.begin) {
+		arena.begin = malloc(ARENA_SIZE);
+		if (!arena.begin)
+			return;
+		arena.end = arena.begin + ARENA_SIZE;
+		json_set_alloc_funcs(arena_malloc, arena_free);
+	}
+	arena.at = arena.begin;
+	arena.open = true;
+}
+
 static int fault(struct items *it, const char *what, json_error_t *why)
 {
 	memset(why, 0, sizeof(*why));
@@ -168,7 +212,11 @@ static int read_element(struct items *it, struct item *item, json_error_t *why)
 	const char first = skip_space(it);
 	const size_t at = it->at;
 	json_t *json;
-	int rc = parse(it, ELEMENT_MAX, &json, why);
+	int rc;
+
+	arena_open();
+	rc = parse(it, ELEMENT_MAX, &json, why);
+	arena.open = false;
 
 	const bool inner = rc == -E2BIG || (!rc && (first == '[' || is_list(json)));
 

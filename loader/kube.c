@@ -138,15 +138,13 @@ static int read_identity(const struct field *root, bool whole, struct identity *
 	return err;
 }
 
-static int make_key(const struct identity *identity, char **key)
-{
-	char made[32 + 2 * KUBE_MAX_NAME];
+#define KEY_MAX (32 + 2 * KUBE_MAX_NAME)
 
-	snprintf(made, sizeof(made), "%s %s%s%s", kinds[identity->kind].name,
-		 identity->namespace ? identity->namespace : "", identity->namespace ? "/" : "",
-		 identity->name);
-	*key = strdup(made);
-	return *key ? 0 : -ENOMEM;
+static size_t write_key(const struct identity *identity, char key[KEY_MAX])
+{
+	return (size_t)snprintf(key, KEY_MAX, "%s %s%s%s", kinds[identity->kind].name,
+				identity->namespace ? identity->namespace : "",
+				identity->namespace ? "/" : "", identity->name);
 }
 
 static int copy_identity(const struct identity *identity, struct kube_object *object)
@@ -196,20 +194,22 @@ int kube_parse(json_t *json, struct kube_object **object, struct kube_error *err
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
 	_cleanup_(kube_free) struct kube_object *parsed = NULL;
 	struct identity identity;
+	char key[KEY_MAX];
+	size_t length;
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, true, &identity);
 	if (err)
 		return err;
-	parsed = calloc(1, size_of(identity.kind));
+	length = write_key(&identity, key);
+	parsed = calloc(1, size_of(identity.kind) + length + 1);
 	if (!parsed)
 		return -ENOMEM;
+	parsed->key = memcpy((char *)parsed + size_of(identity.kind), key, length + 1);
 	parsed->kind = identity.kind;
 	parsed->json = json_incref(json);
-	err = make_key(&identity, &parsed->key);
-	if (!err)
-		err = copy_identity(&identity, parsed);
+	err = copy_identity(&identity, parsed);
 	if (!err)
 		err = kinds[identity.kind].read(&root, parsed);
 	if (err)
@@ -225,7 +225,6 @@ void kube_free(struct kube_object **object)
 		return;
 	kinds[(*object)->kind].clear(*object);
 	json_decref((*object)->json);
-	free((*object)->key);
 	free(*object);
 	*object = NULL;
 }
@@ -234,11 +233,16 @@ int kube_key(json_t *json, char **key, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
 	struct identity identity;
+	char made[KEY_MAX];
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, false, &identity);
-	return err ? err : make_key(&identity, key);
+	if (err)
+		return err;
+	write_key(&identity, made);
+	*key = strdup(made);
+	return *key ? 0 : -ENOMEM;
 }
 
 struct walk {

@@ -68,15 +68,20 @@ struct kube_service {
 	uint16_t health_check_node_port;
 };
 
+/* For whom an endpoint is: each NULL-terminated, or NULL. */
+struct kube_hints {
+	char **zone;
+	char **node;
+};
+
 struct kube_endpoint {
-	union np_addr addr; /* addresses[0] */
+	union np_addr addr;	  /* addresses[0] */
+	char *node_name;	  /* NULL if absent */
+	char *zone;		  /* NULL if absent */
+	struct kube_hints *hints; /* NULL: none */
 	bool ready;
 	bool serving;
 	bool terminating;
-	char *node_name;  /* NULL if absent */
-	char *zone;	  /* NULL if absent */
-	char **zone_hint; /* NULL-terminated, or NULL */
-	char **node_hint;
 };
 
 struct kube_slice {
@@ -124,7 +129,7 @@ struct kube_text {
 
 struct kube_object {
 	enum kube_kind kind;
-	char *key;    /* "Service ns/name": unique among all objects */
+	char *key;    /* "Service ns/name": unique among all objects; behind the object */
 	json_t *json; /* the object as it came, owned (one reference); NULL: only its text is kept
 		       */
 	struct kube_text text;	/* of it, for who keeps it; all zero after kube_parse() */

@@ -17,6 +17,15 @@ static void free_names(char **names)
 	free(names);
 }
 
+static void free_hints(struct kube_hints *hints)
+{
+	if (!hints)
+		return;
+	free_names(hints->zone);
+	free_names(hints->node);
+	free(hints);
+}
+
 /* hints.forZones or forNodes: a NULL-terminated array of names, NULL if there is none. */
 static int read_hints(const struct field *hints, const char *member, bool zones, char ***names)
 {
@@ -105,9 +114,24 @@ static int read_place(const struct field *item, struct kube_endpoint *endpoint)
 	return err;
 }
 
-static int read_endpoint(const struct field *item, uint8_t family, struct kube_endpoint *endpoint)
+static int read_all_hints(const struct field *item, struct kube_endpoint *endpoint)
 {
 	struct field hints;
+	int err;
+
+	err = field_member_object(item, "hints", &hints);
+	if (err || !hints.value)
+		return err;
+	err = kube_alloc(1, sizeof(*endpoint->hints), &endpoint->hints);
+	if (!err)
+		err = read_hints(&hints, "forZones", true, &endpoint->hints->zone);
+	if (!err)
+		err = read_hints(&hints, "forNodes", false, &endpoint->hints->node);
+	return err;
+}
+
+static int read_endpoint(const struct field *item, uint8_t family, struct kube_endpoint *endpoint)
+{
 	int err;
 
 	err = field_required(item);
@@ -120,11 +144,7 @@ static int read_endpoint(const struct field *item, uint8_t family, struct kube_e
 	if (!err)
 		err = read_place(item, endpoint);
 	if (!err)
-		err = field_member_object(item, "hints", &hints);
-	if (!err)
-		err = read_hints(&hints, "forZones", true, &endpoint->zone_hint);
-	if (!err)
-		err = read_hints(&hints, "forNodes", false, &endpoint->node_hint);
+		err = read_all_hints(item, endpoint);
 	return err;
 }
 
@@ -255,8 +275,7 @@ void kube_slice_clear(struct kube_object *object)
 	for (size_t i = 0; i < slice->endpoints; i++) {
 		kube_drop(slice->endpoint[i].node_name);
 		kube_drop(slice->endpoint[i].zone);
-		free_names(slice->endpoint[i].zone_hint);
-		free_names(slice->endpoint[i].node_hint);
+		free_hints(slice->endpoint[i].hints);
 	}
 	for (size_t i = 0; i < slice->ports; i++)
 		kube_drop(slice->port[i].name);

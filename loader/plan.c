@@ -202,13 +202,15 @@ static int choose(struct plan *plan, struct decision *decision, const struct can
 	if (!endpoint)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->backends; i++) {
+		const struct kube_hints *hints = candidate[i].endpoint->hints;
+
 		endpoint[i] = (struct endpoint){
 			.local = plan->backend[i].local,
 			.ready = plan->backend[i].ready,
 			.serving = plan->backend[i].serving,
 			.terminating = plan->backend[i].terminating,
-			.zone_hints = candidate[i].endpoint->zone_hint,
-			.node_hints = candidate[i].endpoint->node_hint,
+			.zone_hints = hints ? hints->zone : NULL,
+			.node_hints = hints ? hints->node : NULL,
 		};
 	}
 	choice = endpoints_choose(&rules, endpoint, plan->backends, plan->cluster, plan->local);

@@ -49,7 +49,8 @@ static void owner_clear(struct owner *o)
 
 	for (i = 0; i < o->count; i++)
 		plan_free(&o->plans[i]);
-	free(o->plans);
+	if (o->plans != &o->one)
+		free(o->plans);
 	o->plans = NULL;
 	o->count = 0;
 }
@@ -327,17 +328,17 @@ static int by_port(const void *a, const void *b)
 
 static int take_plans(struct owner *o, struct plan **plans, size_t count)
 {
-	struct plan **copy = calloc(count ?: 1, sizeof(*copy));
+	struct plan **copy = count > 1 ? calloc(count, sizeof(*copy)) : NULL;
 
-	if (!copy)
+	if (count > 1 && !copy)
 		return -ENOMEM;
+	owner_clear(o);
+	o->plans = copy ?: &o->one;
 	if (count) {
-		memcpy(copy, plans, count * sizeof(*copy));
-		qsort(copy, count, sizeof(*copy), by_port);
+		memcpy(o->plans, plans, count * sizeof(*plans));
+		qsort(o->plans, count, sizeof(*plans), by_port);
 		memset(plans, 0, count * sizeof(*plans));
 	}
-	owner_clear(o);
-	o->plans = copy;
 	o->count = (uint32_t)count;
 	return 0;
 }

@@ -23,7 +23,8 @@ struct frontend_key {
 struct owner {
 	const char *namespace; /* interned, as name */
 	const char *name;
-	struct plan **plans;
+	struct plan **plans; /* in memory of its own, or the one */
+	struct plan *one;
 	uint32_t count;
 	bool waiting;	     /* some of its frontends belong to another, or found no room */
 	uint64_t generation; /* of its last change */
@@ -32,17 +33,17 @@ struct owner {
 struct frontend {
 	struct frontend_key key;
 	uint64_t *entry;      /* in the table */
-	uint32_t version;     /* number of its struct np_service */
 	struct owner *owner;  /* NULL: adopted, or an address entry */
-	uint64_t value;	      /* what the entry holds */
-	bool stale;	      /* a table was full: is as it was before the last change */
-	bool address;	      /* an address entry */
-	uint32_t host_flags;  /* of it: NP_ADDRESS_HOST, as the kernel told */
-	uint32_t cluster_ips; /* of it: plans that have it as their clusterIP */
-	bool adopted;	      /* read from the table */
 	uint64_t taken_over;  /* of the change that made an adopted one its owner's */
-	bool told;	      /* the kernel has named it since publish_addresses_begin() */
 	uint64_t generation;  /* of the change that last named it */
+	uint32_t tag;	      /* what its entry has above the version, */
+	uint32_t version;     /* which is the number of its struct np_service */
+	uint32_t cluster_ips; /* of an address entry: plans that have it as their clusterIP */
+	uint8_t host_flags;   /* of it: NP_ADDRESS_HOST, as the kernel told */
+	bool stale : 1;	      /* a table was full: is as it was before the last change */
+	bool address : 1;     /* an address entry */
+	bool adopted : 1;     /* read from the table */
+	bool told : 1;	      /* the kernel has named it since publish_addresses_begin() */
 };
 
 struct backend_key {
@@ -78,8 +79,7 @@ struct backend {
 struct version {
 	struct np_service service;
 	struct frontend *frontend; /* whose entry names it; NULL: not yet */
-	uint32_t count;
-	uint32_t number[]; /* of the backends of its runs, one run after the other */
+	uint32_t number[];	   /* of the backends of its runs, one run after the other */
 };
 
 /* What changes took from flows since they were last looked at: publish_departed.c. */
@@ -127,6 +127,12 @@ struct publisher {
 };
 
 enum { ID_ADOPTED = 1, ID_OWNED };
+
+/* What the entry is to hold. */
+static inline uint64_t frontend_value(const struct frontend *f)
+{
+	return (uint64_t)f->tag << 32 | f->version;
+}
 
 /* The flags of an address entry that are the kernel's to tell. */
 #define NP_ADDRESS_HOST (NP_SERVICE_NODE_ADDRESS | NP_SERVICE_HOST_ADDRESS)
@@ -197,6 +203,8 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 void version_give(struct publisher *p, uint32_t version);
 struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16 port);
 void backend_drop(struct publisher *p, struct backend *b, uint32_t references);
+/* How many backends its runs have. */
+size_t version_count(const struct version *v);
 /* Is the class the first of those that share its run of slots? */
 bool run_is_first(const struct np_service *s, int class);
 

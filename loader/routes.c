@@ -75,9 +75,8 @@ static void add(struct cells *c, const void *addr, unsigned bits, bool each)
 	struct cell *more;
 
 	if (c->count == c->room) {
-		more = c->count < CELLS_MAX
-			       ? reallocarray(c->cell, 2 * c->room + 64, sizeof(*more))
-			       : NULL;
+		more = c->count < CELLS_MAX ? reallocarray(c->cell, 2 * c->room + 64, sizeof(*more))
+					    : NULL;
 		c->failed |= !more;
 		if (!more)
 			return;
@@ -113,8 +112,8 @@ static int on_route(const struct nlmsghdr *message, void *arg)
 	const struct nlattr *attr[RTA_MAX + 1] = {};
 	struct cells *c = arg;
 
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info) ||
-	    info->rtm_flags & RTM_F_CLONED || info->rtm_dst_len > width(c->family))
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info) || info->rtm_flags & RTM_F_CLONED ||
+	    info->rtm_dst_len > width(c->family))
 		return MNL_CB_OK;
 	mnl_attr_parse(message, sizeof(*info), keep, attr);
 	add(c, address(c, attr[RTA_DST]), info->rtm_dst_len,
@@ -128,8 +127,7 @@ static int on_rule(const struct nlmsghdr *message, void *arg)
 	const struct nlattr *attr[RTA_MAX + 1] = {};
 	struct cells *c = arg;
 
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info) ||
-	    info->dst_len > width(c->family))
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info) || info->dst_len > width(c->family))
 		return MNL_CB_OK;
 	mnl_attr_parse(message, sizeof(*info), keep, attr);
 	add(c, address(c, attr[FRA_DST]), info->dst_len, false);
@@ -173,8 +171,7 @@ static void add_scopes(struct cells *c)
 	static const struct {
 		uint8_t addr[16];
 		uint8_t bits;
-	} scopes[] = {
-		{{[15] = 1}, 128}, {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0xff}, 8}};
+	} scopes[] = {{{[15] = 1}, 128}, {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10}, {{0xff}, 8}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++)
 		add(c, scopes[i].addr, scopes[i].bits, false);
@@ -195,8 +192,7 @@ static int dump_all(struct routes *r, struct cells *c)
 		return rc;
 	add_scopes(c);
 	rc = rc ?: netlink_each(r->netlink, RTM_GETADDR, &addr, sizeof(addr), on_addr, c);
-	return rc ?: netlink_each(r->netlink, RTM_GETADDRLABEL, &label, sizeof(label), on_label,
-				  c);
+	return rc ?: netlink_each(r->netlink, RTM_GETADDRLABEL, &label, sizeof(label), on_label, c);
 }
 
 static int by_place(const void *first, const void *second)

@@ -23,9 +23,8 @@ static void undo_put(struct commit *commit, struct staged *staged)
 	struct entry *entry = staged->entry;
 
 	store_unlink(entry);
-	/* The key outlives the object, as it is what the entry is found by. */
-	staged->key = entry->key = staged->own = TAKE_PTR(entry->object->key);
-	kube_free(&entry->object);
+	/* Back to where it came from: as long as the change is there, the entry has its key. */
+	staged->object = TAKE_PTR(entry->object);
 	entry->object = TAKE_PTR(staged->before);
 	if (entry->object) {
 		entry->key = entry->object->key;

@@ -244,6 +244,15 @@ bool run_is_first(const struct np_service *s, int class)
 	return s->policy[class].count;
 }
 
+size_t version_count(const struct version *v)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < NP_CLASSES; i++)
+		count += run_is_first(&v->service, i) ? v->service.policy[i].count : 0;
+	return count;
+}
+
 const uint32_t *version_run(const struct version *v, int class)
 {
 	const uint32_t *number = v->number;
@@ -302,7 +311,6 @@ int version_take(struct publisher *p, size_t count, uint32_t *version)
 		free(v);
 		return rc;
 	}
-	v->count = (uint32_t)count;
 	p->version[*version] = v;
 	return 0;
 }
@@ -402,7 +410,7 @@ int version_copy(struct publisher *p, uint32_t from, uint32_t *version)
 	const struct version *old = p->version[from];
 	struct version *v;
 	size_t filled = 0;
-	int i, rc = version_take(p, old->count, version);
+	int i, rc = version_take(p, version_count(old), version);
 
 	if (rc)
 		return rc;
