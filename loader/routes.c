@@ -177,6 +177,18 @@ static void add_scopes(struct cells *c)
 		add(c, scopes[i].addr, scopes[i].bits, false);
 }
 
+/* What the kernel knows without a route. */
+static void add_special(struct cells *c)
+{
+	static const uint8_t multicast[16] = {0xe0}, broadcast[16] = {0xff, 0xff, 0xff, 0xff};
+
+	add(c, NULL, width(c->family), false);
+	if (c->family != NP_IPV4)
+		return;
+	add(c, multicast, 4, false);
+	add(c, broadcast, 32, false);
+}
+
 /* More cells than needed, from a dump that was begun anew, do no harm. */
 static int dump_all(struct routes *r, struct cells *c)
 {
@@ -237,6 +249,7 @@ static void make(struct routes *r, struct cells *c)
 	c->failed = false;
 	c->count = 0;
 	add(c, NULL, 0, false);
+	add_special(c);
 	if (dump_all(r, c))
 		c->failed = true;
 	if (c->failed)
