@@ -31,6 +31,7 @@ struct change {
 	struct store_change *staged;
 	struct kube_error error; /* what is wrong with an object */
 	size_t objects;		 /* read so far */
+	int rc;			 /* of the one that is wrong; the rest is not staged */
 	json_t *warnings;
 
 	struct commit *commit;

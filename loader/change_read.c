@@ -146,6 +146,7 @@ static int read_whole(struct change *c)
 	}
 	store_change_free(&c->staged);
 	c->objects = 0;
+	c->rc = 0;
 	rc = store_change_new(c->d->store, !strcmp(c->method, "replace"), &c->staged);
 	if (rc)
 		return rc;
@@ -155,6 +156,12 @@ static int read_whole(struct change *c)
 	c->id = json_incref(json_object_get(request, "id"));
 	c->params = json_incref(json_object_get(request, "params"));
 	return change_read_params(c);
+}
+
+/* Who is refused is told so under the id of the call, which may stand behind the objects. */
+static bool knows_id(const struct change *c)
+{
+	return c->d->replaying || json_object_get(items_request(c->items), "id");
 }
 
 int change_read_items(struct change *c)
@@ -169,21 +176,25 @@ int change_read_items(struct change *c)
 		rc = items_next(c->items, &item, &why);
 		if (rc <= 0)
 			break;
-		memset(&c->error, 0, sizeof(c->error));
-		rc = stage(c, item.json, &item);
+		if (!c->rc) {
+			memset(&c->error, 0, sizeof(c->error));
+			c->rc = stage(c, item.json, &item);
+		}
 		json_decref(item.json);
-		if (rc)
-			return refuse(c, rc);
+		if (c->rc && knows_id(c))
+			break;
 		rc = 1;
 	}
 	if (rc == -ENOTSUP)
 		return read_whole(c);
 	if (rc == -EINVAL)
 		return refuse_text(c, &why);
-	if (rc)
+	if (rc > 0 && !(c->rc && knows_id(c)))
 		return rc;
 	c->id = json_incref(json_object_get(items_request(c->items), "id"));
-	return check_request(c);
+	if (c->rc)
+		return refuse(c, c->rc);
+	return rc < 0 ? rc : check_request(c);
 }
 
 int change_open_items(const char *text, size_t length, struct items **items, const char **method)
