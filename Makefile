@@ -16,7 +16,7 @@ CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
 MULTIARCH = $(shell $(CC) -print-multiarch)
 BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
 
-DAEMON_LIBS  := -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
+DAEMON_LIBS  := -lpthread -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
 # The command can play the daemon (nearpath explain --state).
 COMMAND_LIBS := -Wl,--as-needed $(DAEMON_LIBS)
 
@@ -29,7 +29,7 @@ TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/selftests/%,$(wildcard selftest
 UNITS := $(patsubst selftests/unit/%.c,$(BUILD)/selftests/unit/%,$(wildcard selftests/unit/*/test_*.c))
 PACKETS := $(patsubst selftests/packet/%.c,$(BUILD)/selftests/packet/%.o,$(wildcard selftests/packet/*.c))
 STRESS := $(patsubst selftests/stress/%.c,$(BUILD)/selftests/stress/%.o,$(wildcard selftests/stress/*.c))
-BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/kubeproxy_%.c,$(wildcard bench/*.c)))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/kubeproxy_%.c bench/change_%.c,$(wildcard bench/*.c)))
 SKELS := $(BUILD)/skel/tc.skel.h $(BUILD)/skel/xdp.skel.h $(BUILD)/skel/sock.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -43,7 +43,7 @@ say = @printf '  %-6s %s\n' '$(1)' '$(2)';
 endif
 
 .PHONY: all tests deps demo check test model install uninstall clean help format lint \
-	bench bench-quick bench-packet bench-connect bench-forward bench-plot
+	bench bench-quick bench-packet bench-connect bench-change bench-forward bench-plot
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -114,6 +114,10 @@ bench-forward: $(BUILD)/bench/forward ## packets a second that XDP forwards, bes
 	$(Q)mkdir -p $(RESULTS)
 	$(Q)$(BUILD)/bench/forward $(call bench_options,forward)
 
+bench-change: all $(BUILD)/bench/change $(BUILD)/bench/objects $(BUILD)/bench/kubeproxy ## what a change costs, beside iptables and nft
+	$(Q)mkdir -p $(RESULTS)
+	$(Q)$(BUILD)/bench/change $(call bench_options,change)
+
 $(BUILD)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$@)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c $< -o $@
 
@@ -164,6 +168,9 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 # kube-proxy's rules, of the same objects; libgcrypt has the hash of its names.
+$(BUILD)/bench/change: $(call objects,$(wildcard bench/change*.c)) $(BUILD)/libnearpath.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
 $(BUILD)/bench/kubeproxy: $(call objects,$(wildcard bench/kubeproxy*.c)) $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -lgcrypt
 

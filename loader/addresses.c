@@ -120,13 +120,14 @@ bool publish_is_host(struct publisher *p, uint8_t family, const union np_addr *a
 void publish_addresses_begin(struct publisher *p)
 {
 	struct lost_address *lost, *next_lost;
-	struct frontend *f, *next;
+	struct frontend *f;
+	size_t place = 0;
 
 	HASH_ITER (hh, p->lost, lost, next_lost) {
 		lost->told = false;
 	}
 
-	HASH_ITER (hh, p->frontends, f, next) {
+	while ((f = set_next(&p->frontends, &place))) {
 		f->told = false;
 	}
 }
@@ -134,14 +135,15 @@ void publish_addresses_begin(struct publisher *p)
 void publish_addresses_end(struct publisher *p)
 {
 	struct lost_address *lost, *next_lost;
-	struct frontend *f, *next;
+	struct frontend *f;
+	size_t place = 0;
 
 	HASH_ITER (hh, p->lost, lost, next_lost) {
 		if (!lost->told)
 			note_lost(p, &lost->key, 0, false);
 	}
 
-	HASH_ITER (hh, p->frontends, f, next) {
+	while ((f = set_next(&p->frontends, &place))) {
 		if (!f->address || f->told || !f->host_flags)
 			continue;
 		f->host_flags = 0;
@@ -182,9 +184,10 @@ void address_release(struct publisher *p, uint8_t family, const union np_addr *a
 
 void address_sweep(struct publisher *p)
 {
-	struct frontend *f, *next;
+	struct frontend *f;
+	size_t place = 0;
 
-	HASH_ITER (hh, p->frontends, f, next) {
+	while ((f = set_next(&p->frontends, &place))) {
 		if (f->address && !f->cluster_ips)
 			address_store(p, &f->key, address_flags(f), &f);
 	}

@@ -17,8 +17,8 @@ static void adopt_numbers(struct publisher *p, struct version *v)
 	for (i = 0; i < NP_CLASSES; i++) {
 		for (n = 0; run_is_first(s, i) && n < s->policy[i].count; n++) {
 			number = *tables_slot(p->tables, s->policy[i].slot + n);
-			if (number < p->tables->size[TABLE_backends] && p->by_number[number])
-				p->by_number[number]->references++;
+			if (backend_at(p, number))
+				backend_at(p, number)->references++;
 			else
 				number = UINT32_MAX;
 			v->number[filled++] = number;
@@ -61,7 +61,6 @@ static struct version *adopt_version(struct publisher *p, const struct np_servic
 	if (!v)
 		return NULL;
 	v->service = *s;
-	v->count = count;
 	if (adopt_runs(p, v))
 		return v;
 	free(v);
@@ -71,18 +70,15 @@ static struct version *adopt_version(struct publisher *p, const struct np_servic
 static int adopt_backend(struct publisher *p, uint32_t number)
 {
 	const struct np_backend *entry = &p->tables->backends[number];
-	struct backend *b;
+	const struct backend_key key = backend_key(entry->family, &entry->addr, entry->port);
+	int rc;
 
 	if (!(entry->flags & NP_BACKEND_USED))
 		return 0;
-	b = calloc(1, sizeof(*b));
-	if (!b)
-		return -ENOMEM;
-	b->key = backend_key(entry->family, &entry->addr, entry->port);
-	b->number = number;
-	b->entry = *entry;
-	HASH_ADD(hh, p->backends, key, sizeof(b->key), b);
-	p->by_number[number] = b;
+	rc = backend_add(p, &key, number);
+	if (rc)
+		return rc;
+	memcpy(&p->backend[number].entry, entry, sizeof(struct backend_entry));
 	return space_adopt_backend(p->space, number);
 }
 
@@ -116,7 +112,7 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 		space_give_service(p->space, version);
 		return 0;
 	}
-	f = calloc(1, sizeof(*f));
+	f = frontend_add(p, &key);
 	if (!f) {
 		free(v);
 		return -ENOMEM;
@@ -124,14 +120,12 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	p->version[version] = v;
 	v->frontend = f;
 	entry_take(p, entry, true);
-	f->key = key;
 	f->entry = entry;
-	f->value = *entry;
+	f->tag = tag;
 	f->adopted = true;
 	f->version = version;
 	f->address = !s->port && !s->protocol;
 	f->host_flags = f->address ? s->flags & NP_ADDRESS_HOST : 0;
-	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
 	if (s->port && s->id < p->tables->size[TABLE_service_stats])
 		p->id_taken[s->id] = ID_ADOPTED;
 	return 0;
@@ -139,7 +133,6 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 
 static int adopt(struct publisher *p)
 {
-	struct backend *b, *next;
 	uint32_t i;
 	int j, rc = 0;
 
@@ -150,10 +143,9 @@ static int adopt(struct publisher *p)
 			if (p->tables->frontends[i].entry[j])
 				rc = adopt_entry(p, (uint64_t *)&p->tables->frontends[i].entry[j]);
 	/* Left by a daemon that died between taking a backend and publishing it. */
-	HASH_ITER (hh, p->backends, b, next) {
-		if (!b->references)
-			backend_drop(p, b, 0);
-	}
+	for (i = 0; i < p->tables->size[TABLE_backends]; i++)
+		if (p->backend[i].there && !p->backend[i].references)
+			backend_drop(p, &p->backend[i], 0);
 	return rc;
 }
 
@@ -176,13 +168,13 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	rc = space_new(&sizes, &p->space);
 	if (rc)
 		return rc;
-	p->by_number = calloc(sizes.backends, sizeof(*p->by_number));
+	p->backend = calloc(sizes.backends, sizeof(*p->backend));
 	p->version = calloc(sizes.services, sizeof(struct version *));
 	p->entry_taken = calloc(1, tables->size[TABLE_frontends]); /* NP_BUCKET bits each */
 	p->id_taken = calloc(tables->size[TABLE_service_stats], 1);
 	p->departed.touched =
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
-	if (!p->by_number || !p->version || !p->entry_taken || !p->id_taken || !p->departed.touched)
+	if (!p->backend || !p->version || !p->entry_taken || !p->id_taken || !p->departed.touched)
 		return -ENOMEM;
 	rc = adopt(p) ?: ranges_adopt(p);
 	if (rc)

@@ -44,7 +44,7 @@ static int repair_version(struct publisher *p, struct frontend *f)
 		version_write(p, f->version);
 	else
 		frontend_publish(p, &f->key, version, &f);
-	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 	return 1;
 }
 
@@ -67,7 +67,7 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	const uint64_t found = __atomic_load_n(f->entry, __ATOMIC_RELAXED);
 	struct difference d = {};
 
-	if (found == f->value)
+	if (found == frontend_value(f))
 		return;
 	words_of_frontend(f, d.what, sizeof(d.what));
 	difference_set(d.wanted, "an entry of version %u", f->version);
@@ -77,7 +77,7 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	else
 		difference_set(d.found, "no entry");
 	if (c->repair) {
-		__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+		__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 		d.repaired = 1;
 	}
 	compare_tell(c, &d);
@@ -134,14 +134,17 @@ void compare_bucket(struct publisher *p, uint32_t bucket, const struct compare *
 void compare_backend(struct publisher *p, uint32_t number, const struct compare *c)
 {
 	struct np_backend *entry = &p->tables->backends[number];
-	const struct backend *b = p->by_number[number];
+	const struct backend *b = backend_at(p, number);
+	struct np_backend wanted = {};
 	struct difference d = {};
 
-	if (b ? same_bytes(entry, &b->entry, sizeof(*entry)) : !(entry->flags & NP_BACKEND_USED))
+	if (b)
+		memcpy(&wanted, &b->entry, sizeof(b->entry));
+	if (b ? same_bytes(entry, &wanted, sizeof(wanted)) : !(entry->flags & NP_BACKEND_USED))
 		return;
 	difference_set(d.what, "backend %u", number);
 	if (b) {
-		words_of_backend(&b->entry, d.wanted, sizeof(d.wanted));
+		words_of_backend(&wanted, d.wanted, sizeof(d.wanted));
 		words_of_backend(entry, d.found, sizeof(d.found));
 	} else {
 		difference_set(d.wanted, "not in use");
@@ -218,8 +221,9 @@ static void compare_addresses(struct publisher *p, const struct compare *c)
 void compare_waiting(struct publisher *p, const struct compare *c)
 {
 	const struct owner *o;
+	size_t place = 0;
 
-	for (o = p->waiting ? p->owners : NULL; o; o = o->hh.next)
+	while (p->waiting && (o = set_next(&p->owners, &place)))
 		if (o->waiting)
 			waiting_of(p, o, c);
 	compare_addresses(p, c);

@@ -54,7 +54,7 @@ void words_of_plan(const struct plan *plan, const struct plan_frontend *pf, char
 void words_of_frontend(const struct frontend *f, char *text, size_t size)
 {
 	const struct plan_frontend *pf;
-	const struct plan *plan;
+	struct plan *plan;
 	char place[100];
 
 	if (f->address) {
@@ -103,20 +103,27 @@ void words_of_stranger(const struct publisher *p, uint32_t version, char *text, 
 	snprintf(text, size, "an entry of version %u, %s", version, place);
 }
 
-static const struct np_backend *backend_at(const struct publisher *p, uint32_t number, bool wanted)
+/* False: it is none. */
+static bool backend_place(const struct publisher *p, uint32_t number, bool wanted, char *text,
+			  size_t size)
 {
-	if (number >= p->tables->size[TABLE_backends])
-		return NULL;
-	if (!wanted)
-		return &p->tables->backends[number];
-	return p->by_number[number] ? &p->by_number[number]->entry : NULL;
+	const struct backend *b = backend_at(p, number);
+	const struct np_backend *entry;
+
+	if (number >= p->tables->size[TABLE_backends] || (wanted && !b))
+		return false;
+	entry = &p->tables->backends[number];
+	if (wanted)
+		place_words(b->entry.family, &b->entry.addr, b->entry.port, text, size);
+	else
+		place_words(entry->family, &entry->addr, entry->port, text, size);
+	return true;
 }
 
 /* The backends of a run: the wanted ones by the record, or those programs find. */
 static void run_words(const struct publisher *p, const uint32_t *number, uint32_t count,
 		      bool wanted, char *text, size_t size)
 {
-	const struct np_backend *b;
 	size_t used = 0;
 	char place[80];
 
@@ -126,10 +133,8 @@ static void run_words(const struct publisher *p, const uint32_t *number, uint32_
 			snprintf(text + used, size - used, " and %u more", count - i);
 			return;
 		}
-		b = backend_at(p, number[i], wanted);
-		snprintf(place, sizeof(place), "number %u", number[i]);
-		if (b)
-			place_words(b->family, &b->addr, b->port, place, sizeof(place));
+		if (!backend_place(p, number[i], wanted, place, sizeof(place)))
+			snprintf(place, sizeof(place), "number %u", number[i]);
 		used += snprintf(text + used, size - used, "%s%s", i ? ", " : "", place);
 	}
 }

@@ -16,6 +16,8 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "background.h"
+#include "change.h"
 #include "takeover.h"
 #include "util.h"
 
@@ -36,6 +38,7 @@ void daemon_log(const char *format, ...)
 static void later(struct daemon *d)
 {
 	d->routes = true;
+	routes_forget(d->source_routes);
 	if (d->events[3])
 		evtimer_add(d->events[3], &settle);
 }
@@ -118,7 +121,7 @@ static int source_of(void *arg, uint8_t family, const union np_addr *dst,
 		     struct publish_addresses *src)
 {
 	struct daemon *d = arg;
-	int rc = netlink_source(d->netlink, family, dst, &src->addr);
+	int rc = routes_source(d->source_routes, family, dst, &src->addr);
 
 	if (!rc)
 		src->count = sources_after(d->sources, family, &src->addr, &src->more);
@@ -223,6 +226,12 @@ static void on_netlink(evutil_socket_t fd, short what, void *arg)
 	netlink_receive(((struct daemon *)arg)->netlink);
 }
 
+static void on_departed(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	daemon_begin_grace(arg);
+}
+
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
@@ -236,28 +245,6 @@ bool daemon_has_sock(const struct daemon *d)
 
 /* Starting. Each step says on stderr what went wrong and what to do. */
 
-static int replay_line(json_t *line, void *arg)
-{
-	const char *method = json_string_value(json_object_get(line, "method"));
-	struct rpc_error error = {};
-	struct daemon *d = arg;
-	json_t *result = NULL;
-	int rc;
-
-	if (!method) {
-		d->damaged = true;
-		return 0;
-	}
-	rc = daemon_change(d, method, json_object_get(line, "params"), &result, &error);
-	if (rc)
-		daemon_log("a change in \"%s/objects.journal\" is left out: %s",
-			   d->options.state_dir, error.message);
-	d->damaged |= rc;
-	rpc_error_clear(&error);
-	json_decref(result);
-	return 0;
-}
-
 /* The state of before, planned and published as one; tables hold it already after a restart. */
 static int load_state(struct daemon *d)
 {
@@ -265,7 +252,7 @@ static int load_state(struct daemon *d)
 	int rc;
 
 	d->replaying = true;
-	rc = journal_replay(d->journal, replay_line, d, &lines);
+	rc = journal_replay(d->journal, change_replay, d, &lines);
 	d->replaying = false;
 	store_deliver(d->store); /* all of this is yet to be delivered by whoever feeds now */
 	if (rc) {
@@ -318,6 +305,8 @@ static int start_server(struct daemon *d)
 	const struct server_options options = {
 		.path = d->options.socket,
 		.group = d->options.socket_group,
+		.long_line = change_long,
+		.work = change_work,
 	};
 	int rc = server_new(d->base, &options, daemon_methods, d, &d->server);
 
@@ -339,7 +328,8 @@ static int start_events(struct daemon *d)
 	d->events[1] = evsignal_new(d->base, SIGTERM, on_signal, d);
 	d->events[2] = evsignal_new(d->base, SIGINT, on_signal, d);
 	d->events[3] = evtimer_new(d->base, on_settled, d);
-	for (i = 0; i < 4; i++)
+	d->events[4] = event_new(d->base, -1, 0, on_departed, d);
+	for (i = 0; i < 5; i++)
 		if (!d->events[i] || (i < 3 && event_add(d->events[i], NULL)))
 			return -ENOMEM;
 	return 0;
@@ -352,14 +342,14 @@ static int start_parts(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	d->base = event_base_new();
 	d->warnings = json_array();
-	d->touched = json_array();
 	d->refusals = json_object();
 	d->refused = json_array();
-	if (!d->base || !d->warnings || !d->touched || !d->refusals || !d->refused ||
+	if (!d->base || !d->warnings || !d->refusals || !d->refused ||
 	    asprintf(&d->links, "%s/links", d->options.bpffs) < 0 ||
 	    asprintf(&d->switches, "%s/ifaces.json", d->options.state_dir) < 0)
 		return -ENOMEM;
-	rc = daemon_lock_state(d);
+	rc = background_new(d->base, &d->background);
+	rc = rc ?: daemon_lock_state(d);
 	rc = rc ?: daemon_open_tables(d);
 	if (rc)
 		return rc;
@@ -368,7 +358,8 @@ static int start_parts(struct daemon *d)
 		daemon_log("cannot talk to the kernel by netlink: %s", strerror(-rc));
 		return rc;
 	}
-	rc = sources_new(d->tables, &d->sources);
+	rc = routes_new(d->netlink, &d->source_routes);
+	rc = rc ?: sources_new(d->tables, &d->sources);
 	rc = rc ?: publisher_new(d->tables, source_of, d, &d->publisher);
 	rc = rc ?: sweep_new(d->base, d->tables, &d->sweep);
 	rc = rc ?: store_new(&d->store);
@@ -434,9 +425,12 @@ void daemon_free(struct daemon **daemon)
 	*daemon = NULL;
 	if (!d)
 		return;
+	background_free(&d->background);
+	daemon_forget_owed(d);
+	change_free(&d->change);
 	server_free(&d->server);
 	monitor_free(&d->monitor);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 5; i++)
 		if (d->events[i])
 			event_free(d->events[i]);
 	audit_free(&d->audit);
@@ -448,6 +442,7 @@ void daemon_free(struct daemon **daemon)
 	sweep_free(&d->sweep);
 	sources_free(&d->sources);
 	store_free(&d->store);
+	routes_free(&d->source_routes);
 	netlink_close(&d->netlink);
 	tables_close(&d->tables);
 	journal_close(&d->journal);
@@ -456,7 +451,6 @@ void daemon_free(struct daemon **daemon)
 	if (d->base)
 		event_base_free(d->base);
 	json_decref(d->warnings);
-	json_decref(d->touched);
 	json_decref(d->refusals);
 	json_decref(d->refused);
 	free(d->links);

@@ -17,6 +17,7 @@
 #include "node.h"
 #include "options.h"
 #include "publish.h"
+#include "routes.h"
 #include "rpc.h"
 #include "server.h"
 #include "sockets.h"
@@ -25,9 +26,22 @@
 #include "sweep.h"
 #include "tables.h"
 
+struct background;
+struct change;
 struct event;
 struct event_base;
+struct owed;
 struct takeover;
+
+/* What changes took away while packets may still be given it: departed.c. */
+struct departing {
+	struct publish_departed gone;
+	bool wanted;	   /* there is something, and */
+	bool running;	   /* a grace period has begun before it */
+	bool all;	   /* flows of all service ports are to be looked at */
+	struct owed *next; /* who waits for the next grace period, */
+	struct owed *now;  /* and for this one */
+};
 
 struct daemon {
 	struct options options;
@@ -40,6 +54,7 @@ struct daemon {
 	struct node_mark planned; /* what the plans were made for */
 	struct journal *journal;
 	struct netlink *netlink;
+	struct routes *source_routes;
 	struct ifaces *ifaces;
 	struct sockets *sockets;
 	struct migrate *migrate; /* NULL: there are no tables of another version */
@@ -50,25 +65,27 @@ struct daemon {
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct takeover *takeover;
-	struct event *events[4]; /* netlink, SIGTERM, SIGINT, settling timer */
+	struct event *events[5]; /* netlink, SIGTERM, SIGINT, settling timer, grace period */
 	char *links;		 /* directory of pinned links */
 	char *switches;		 /* file of switches set by hand */
 	int lock_fd;		 /* holds the state directory */
 	int tables_fd;		 /* holds the bpffs directory */
 	uint64_t revision;
 	time_t started;
-	bool synced;	  /* objects have been delivered, now or before a restart */
-	bool delivered;	  /* whole: none is under way, in which more may come (method_sync.c) */
-	bool routes;	  /* the network changed and has not been looked at again */
-	bool resync;	  /* links and addresses are to be asked for again */
-	bool known;	  /* there are no flows of objects that are yet to be delivered */
-	bool swept;	  /* flows were compared with the endpoints since the start */
-	size_t marked;	  /* TCP flows to departed endpoints, when they were last looked at */
-	bool damaged;	  /* part of the state could not be read: what was adopted stays */
-	bool replaying;	  /* start-up: collect, publish at the end */
-	bool held;	  /* only tables of another version know the objects: nothing is attached */
+	bool synced;	/* objects have been delivered, now or before a restart */
+	bool delivered; /* whole: none is under way, in which more may come (method_sync.c) */
+	bool routes;	/* the network changed and has not been looked at again */
+	bool resync;	/* links and addresses are to be asked for again */
+	bool known;	/* there are no flows of objects that are yet to be delivered */
+	bool swept;	/* flows were compared with the endpoints since the start */
+	size_t marked;	/* TCP flows to departed endpoints, when they were last looked at */
+	bool damaged;	/* part of the state could not be read: what was adopted stays */
+	bool replaying; /* start-up: collect, publish at the end */
+	bool held;	/* only tables of another version know the objects: nothing is attached */
+	struct change *change; /* that is under way; others wait */
+	struct departing departing;
+	struct background *background;
 	json_t *warnings; /* of the change under way */
-	json_t *touched;  /* by it: [namespace, name] of services */
 	json_t *refusals; /* why services did not fit so far, by namespace/name */
 	json_t *refused;  /* and those of them that are refused in the end */
 };
@@ -106,11 +123,22 @@ void daemon_node_changed(struct daemon *d);
 void daemon_node_config(struct daemon *d);
 
 /*
- * After a change: end flows and sockets whose endpoint has departed, if it may have left any. On
- * return no packet or process is being given an endpoint that the change took away. whole: what was
- * delivered is all there is.
+ * After a change: end flows and sockets whose endpoint has departed, if it may have left any. That
+ * is done when no packet or process can be given any more what the change took away; true: that is
+ * yet to come, and an answer may be owed until then. whole: what was delivered is all there is.
  */
-void daemon_end_departed(struct daemon *d, bool whole);
+bool daemon_end_departed(struct daemon *d, bool whole);
+
+/* An object as it was given, a new reference; NULL if it cannot be read. */
+json_t *daemon_object_json(struct daemon *d, const struct kube_object *object);
+
+/* The grace period, if one is wanted: once all changes of a turn of the loop are there. */
+void daemon_begin_grace(struct daemon *d);
+void daemon_forget_owed(struct daemon *d);
+
+/* The call is answered then: server_answer(). *result and *error are taken over. */
+void daemon_owe(struct daemon *d, struct server_call **call, int r, json_t *result,
+		struct rpc_error *error);
 
 /*
  * Flows have come from the tables of another version: those whose endpoint has departed meanwhile
@@ -139,20 +167,6 @@ bool daemon_has_sock(const struct daemon *d);
 
 /* The methods of the config socket: methods.c, get.c, method_*.c. */
 extern const struct rpc_method daemon_methods[];
-int daemon_change(struct daemon *d, const char *method, json_t *params, json_t **result,
-		  struct rpc_error *error);
-
-/*
- * Take a change over and have the tables hold it; whole: what is in the store then is all there is.
- * warnings are told with the answer. 0 or -ENOMEM. And keep what was done in the journal.
- */
-int daemon_commit(struct daemon *d, struct store_change **change, bool whole, json_t *warnings,
-		  struct store_result *done);
-void daemon_keep(struct daemon *d, const char *method, json_t *params);
-
-/* Services of it were refused (d->refused): the error for that, with *result as its data. */
-int daemon_refusal(struct daemon *d, json_t **result, struct rpc_error *error);
-
 int method_sync(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_get(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 int method_explain(void *arg, json_t *params, json_t **result, struct rpc_error *error);

@@ -20,12 +20,34 @@ struct frontend_key frontend_key(const struct plan *plan, const struct plan_fron
 	return key;
 }
 
+static uint32_t hash_of(const struct frontend_key *key)
+{
+	return set_hash(key, sizeof(*key));
+}
+
+static bool is(const void *item, const void *key)
+{
+	const struct frontend *f = item;
+
+	return same_bytes(&f->key, key, sizeof(f->key));
+}
+
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key)
 {
-	struct frontend *f;
+	return set_find(&p->frontends, hash_of(key), is, key);
+}
 
-	HASH_FIND(hh, p->frontends, key, sizeof(*key), f);
-	return f;
+struct frontend *frontend_add(struct publisher *p, const struct frontend_key *key)
+{
+	struct frontend *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->key = *key;
+	if (!set_add(&p->frontends, hash_of(key), f))
+		return f;
+	free(f);
+	return NULL;
 }
 
 bool entry_is_taken(const struct publisher *p, const uint64_t *entry)
@@ -88,9 +110,9 @@ static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key
 static void entry_store(struct publisher *p, struct frontend *f, uint32_t tag, uint32_t version)
 {
 	f->version = version;
-	f->value = (uint64_t)tag << 32 | version;
+	f->tag = tag;
 	p->version[version]->frontend = f;
-	__atomic_store_n(f->entry, f->value, __ATOMIC_RELEASE);
+	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
 }
 
 /* Make packets for the key see this version. The version before, if any, is given back. */
@@ -103,7 +125,7 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 
 	if (f) {
 		old = f->version;
-		entry_store(p, f, f->value >> 32, version);
+		entry_store(p, f, f->tag, version);
 		version_give(p, old);
 		*frontend = f;
 		return 0;
@@ -113,12 +135,10 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 		p->full = TABLE_frontends;
 		return -ENOSPC;
 	}
-	f = calloc(1, sizeof(*f));
+	f = frontend_add(p, key);
 	if (!f)
 		return -ENOMEM;
-	f->key = *key;
 	f->entry = entry;
-	HASH_ADD(hh, p->frontends, key, sizeof(f->key), f);
 	entry_take(p, entry, true);
 	entry_store(p, f, tag, version);
 	*frontend = f;
@@ -129,7 +149,7 @@ void frontend_remove(struct publisher *p, struct frontend *f)
 {
 	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
 	entry_take(p, f->entry, false);
-	HASH_DEL(p->frontends, f);
+	set_remove(&p->frontends, hash_of(&f->key), f);
 	version_give(p, f->version);
 	free(f);
 }

@@ -66,14 +66,31 @@ static bool is_used(const struct plan *plan, uint32_t backend)
 	return false;
 }
 
-static json_t *backend_json(const struct plan *plan, uint32_t number)
+/* Where it is, as one of its slices says; NULL: none does. */
+static const struct kube_endpoint *endpoint_of(struct kube_slice *const *slices, size_t count,
+					       const struct plan *plan,
+					       const struct plan_backend *b)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; slices[i]->family == plan->family && j < slices[i]->endpoints;
+		     j++)
+			if (address_equal(&slices[i]->endpoint[j].addr, &b->addr))
+				return &slices[i]->endpoint[j];
+	return NULL;
+}
+
+static json_t *backend_json(const struct plan *plan, uint32_t number,
+			    struct kube_slice *const *slices, size_t count)
 {
 	const struct plan_backend *b = &plan->backend[number];
+	const struct kube_endpoint *endpoint = endpoint_of(slices, count, plan, b);
 
 	return json_pack("{s:o,s:s*,s:s*,s:b,s:b,s:b,s:b,s:b}", "address",
-			 endpoint_json(plan->family, &b->addr, b->port), "node", b->node_name,
-			 "zone", b->zone_name, "local", b->local, "ready", b->ready, "serving",
-			 b->serving, "terminating", b->terminating, "used", is_used(plan, number));
+			 endpoint_json(plan->family, &b->addr, b->port), "node",
+			 endpoint ? endpoint->node_name : NULL, "zone",
+			 endpoint ? endpoint->zone : NULL, "local", b->local, "ready", b->ready,
+			 "serving", b->serving, "terminating", b->terminating, "used",
+			 is_used(plan, number));
 }
 
 static json_t *stats_json(const struct np_service_stats *s)
@@ -89,7 +106,9 @@ static json_t *stats_json(const struct np_service_stats *s)
 
 static int visit_plan(const struct plan *plan, void *arg)
 {
+	_cleanup_free_ struct kube_slice **slices = NULL;
 	json_t *frontends, *backends, *ranges;
+	size_t count = 0;
 	struct np_service_stats stats;
 	struct query *q = arg;
 	size_t i;
@@ -102,8 +121,9 @@ static int visit_plan(const struct plan *plan, void *arg)
 	ranges = json_array();
 	for (i = 0; i < plan->frontends; i++)
 		json_array_append_new(frontends, frontend_json(q->d, plan, &plan->frontend[i]));
+	store_slices(q->d->store, plan->namespace, plan->name, &slices, &count);
 	for (i = 0; i < plan->backends; i++)
-		json_array_append_new(backends, backend_json(plan, i));
+		json_array_append_new(backends, backend_json(plan, i, slices, count));
 	for (i = 0; i < plan->ranges; i++)
 		json_array_append_new(ranges, cidr_json(&plan->range[i]));
 	stats = publish_stats(q->d->publisher, plan);
@@ -143,7 +163,7 @@ static int visit_object(const struct kube_object *object, void *arg)
 {
 	struct query *q = arg;
 
-	return json_array_append(q->list, object->json);
+	return json_array_append_new(q->list, daemon_object_json(q->d, object)) ? -ENOMEM : 0;
 }
 
 /* The clock that tells now is not quite the kernel's tick: what is ahead of it is new. */

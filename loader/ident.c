@@ -9,18 +9,10 @@
 
 #include "publish_private.h"
 
-static int ident_key(const struct plan *plan, char **key)
-{
-	return asprintf(key, "%s/%s/%s/%u/%u", plan->namespace, plan->name, plan->port_name,
-			plan->protocol, plan->family) < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
 bool plan_same_port(const struct plan *a, const struct plan *b)
 {
 	return a->protocol == b->protocol && a->family == b->family &&
-	       !strcmp(a->port_name, b->port_name);
+	       a->port_name == b->port_name; /* interned */
 }
 
 static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
@@ -47,68 +39,16 @@ static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
 	return -ENOSPC;
 }
 
-int ident_find(struct publisher *p, const struct plan *plan, uint32_t *id)
+int ident_get(struct publisher *p, struct plan *plan, uint32_t wanted)
 {
-	struct ident *ident;
-	char *key;
-	int rc = ident_key(plan, &key);
-
-	if (rc)
-		return rc;
-	HASH_FIND_STR(p->idents, key, ident);
-	free(key);
-	if (!ident)
-		return -ENOENT;
-	*id = ident->id;
-	return 0;
+	return plan->id == NO_ID ? take_id(p, wanted, &plan->id) : 0;
 }
 
-int ident_get(struct publisher *p, const struct plan *plan, uint32_t wanted, uint32_t *id)
+void ident_drop(struct publisher *p, struct plan *plan)
 {
-	struct ident *ident;
-	char *key;
-	int rc = ident_key(plan, &key);
-
-	if (rc)
-		return rc;
-	HASH_FIND_STR(p->idents, key, ident);
-	if (ident) {
-		free(key);
-		*id = ident->id;
-		return 0;
-	}
-	ident = calloc(1, sizeof(*ident));
-	rc = ident ? take_id(p, wanted, &ident->id) : -ENOMEM;
-	if (rc) {
-		free(ident);
-		free(key);
-		return rc;
-	}
-	ident->key = key;
-	HASH_ADD_KEYPTR(hh, p->idents, ident->key, strlen(ident->key), ident);
-	*id = ident->id;
-	return 0;
-}
-
-static void drop(struct publisher *p, struct ident *ident)
-{
-	p->id_taken[ident->id] = 0;
-	HASH_DEL(p->idents, ident);
-	free(ident->key);
-	free(ident);
-}
-
-void ident_drop(struct publisher *p, const struct plan *plan)
-{
-	struct ident *ident;
-	char *key;
-
-	if (ident_key(plan, &key))
-		return;
-	HASH_FIND_STR(p->idents, key, ident);
-	if (ident)
-		drop(p, ident);
-	free(key);
+	if (plan->id != NO_ID)
+		p->id_taken[plan->id] = 0;
+	plan->id = NO_ID;
 }
 
 void ident_sweep(struct publisher *p)
@@ -118,16 +58,6 @@ void ident_sweep(struct publisher *p)
 	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
 		if (p->id_taken[i] == ID_ADOPTED)
 			p->id_taken[i] = 0;
-}
-
-void ident_free(struct publisher *p)
-{
-	struct ident *ident, *next;
-
-	HASH_ITER (hh, p->idents, ident, next) {
-		drop(p, ident);
-	}
-	free(p->id_taken);
 }
 
 void publish_want(struct publisher *p, publish_wanted wanted, void *arg)
@@ -140,10 +70,9 @@ uint32_t publish_backend_number(struct publisher *p, uint8_t family, const union
 				__be16 port)
 {
 	struct backend_key key = backend_key(family, addr, port);
-	struct backend *b;
+	const struct backend *b = backend_find(p, &key);
 
-	HASH_FIND(hh, p->backends, &key, sizeof(key), b);
-	return b ? b->number : NO_NUMBER;
+	return b ? backend_number(p, b) : NO_NUMBER;
 }
 
 static struct frontend *find_frontend(struct publisher *p, uint8_t family,

@@ -138,14 +138,13 @@ static int read_identity(const struct field *root, bool whole, struct identity *
 	return err;
 }
 
-static int make_key(const struct identity *identity, char **key)
-{
-	char made[32 + 2 * KUBE_MAX_NAME];
+#define KEY_MAX (32 + 2 * KUBE_MAX_NAME)
 
-	snprintf(made, sizeof(made), "%s %s%s%s", kinds[identity->kind].name,
-		 identity->namespace ? identity->namespace : "", identity->namespace ? "/" : "",
-		 identity->name);
-	return kube_copy(made, key);
+static size_t write_key(const struct identity *identity, char key[KEY_MAX])
+{
+	return (size_t)snprintf(key, KEY_MAX, "%s %s%s%s", kinds[identity->kind].name,
+				identity->namespace ? identity->namespace : "",
+				identity->namespace ? "/" : "", identity->name);
 }
 
 static int copy_identity(const struct identity *identity, struct kube_object *object)
@@ -157,8 +156,8 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 		err = kube_copy(identity->namespace, &object->service.namespace);
 		return err ? err : kube_copy(identity->name, &object->service.name);
 	case KUBE_SLICE:
-		err = kube_copy(identity->namespace, &object->slice.namespace);
-		return err ? err : kube_copy(identity->name, &object->slice.name);
+		object->slice.name = strchr(object->key, '/') + 1; /* nobody else has it */
+		return kube_copy(identity->namespace, &object->slice.namespace);
 	case KUBE_SERVICE_CIDR:
 		return kube_copy(identity->name, &object->service_cidr.name);
 	default:
@@ -166,29 +165,56 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 	}
 }
 
+/* An object that was only written again gets a new version and is no change. */
+static void digest_object(const json_t *json, struct kube_object *object)
+{
+	static const char *const metadata[] = {"metadata", NULL};
+	static const char *const versions[] = {"resourceVersion", "managedFields", NULL};
+
+	object->content = digest_pair(
+		digest_members(json, metadata, NULL),
+		digest_members(json_object_get(json, "metadata"), versions, &object->versions));
+}
+
+/* No more of the union than the kind needs: there are many slices. */
+static size_t size_of(enum kube_kind kind)
+{
+	static const size_t sizes[KUBE_KINDS] = {
+		[KUBE_SERVICE] = sizeof(struct kube_service),
+		[KUBE_SLICE] = sizeof(struct kube_slice),
+		[KUBE_NODE] = sizeof(struct kube_node),
+		[KUBE_SERVICE_CIDR] = sizeof(struct kube_service_cidr),
+	};
+
+	return offsetof(struct kube_object, service) + sizes[kind];
+}
+
 int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
 	_cleanup_(kube_free) struct kube_object *parsed = NULL;
 	struct identity identity;
+	char key[KEY_MAX];
+	size_t length;
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, true, &identity);
 	if (err)
 		return err;
-	parsed = kube_alloc(1, sizeof(*parsed));
+	length = write_key(&identity, key);
+	parsed = calloc(1, size_of(identity.kind) + length + 1);
 	if (!parsed)
 		return -ENOMEM;
+	parsed->key = memcpy((char *)parsed + size_of(identity.kind), key, length + 1);
 	parsed->kind = identity.kind;
 	parsed->json = json_incref(json);
-	err = make_key(&identity, &parsed->key);
-	if (!err)
-		err = copy_identity(&identity, parsed);
+	err = copy_identity(&identity, parsed);
 	if (!err)
 		err = kinds[identity.kind].read(&root, parsed);
 	if (err)
 		return err;
+	digest_object(json, parsed);
 	*object = TAKE_PTR(parsed);
 	return 0;
 }
@@ -199,7 +225,6 @@ void kube_free(struct kube_object **object)
 		return;
 	kinds[(*object)->kind].clear(*object);
 	json_decref((*object)->json);
-	free((*object)->key);
 	free(*object);
 	*object = NULL;
 }
@@ -208,11 +233,16 @@ int kube_key(json_t *json, char **key, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
 	struct identity identity;
+	char made[KEY_MAX];
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, false, &identity);
-	return err ? err : make_key(&identity, key);
+	if (err)
+		return err;
+	write_key(&identity, made);
+	*key = strdup(made);
+	return *key ? 0 : -ENOMEM;
 }
 
 struct walk {

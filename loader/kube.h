@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cidr.h"
+#include "digest.h"
 
 enum kube_kind { KUBE_SERVICE, KUBE_SLICE, KUBE_NODE, KUBE_SERVICE_CIDR, KUBE_KINDS };
 
@@ -41,21 +42,25 @@ struct kube_vip {
 	bool proxy; /* ipMode Proxy: not ours to answer */
 };
 
+/*
+ * Counts of what an object has are of 16 bits: more than any limit of kube_parts.h. Texts are
+ * interned, or part of the key.
+ */
 struct kube_service {
 	char *namespace;
 	char *name;
-	bool skip;  /* headless, ExternalName, or another proxy's (service-proxy-name) */
 	char *type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
 	struct kube_address *cluster_ip; /* at most one for each family is used: the first */
-	size_t cluster_ips;
 	struct kube_address *external_ip;
-	size_t external_ips;
 	struct kube_vip *vip;
-	size_t vips;
 	char **source_range; /* as written, trimmed; checked by who uses them */
-	size_t source_ranges;
 	struct kube_port *port;
-	size_t ports;
+	uint16_t cluster_ips;
+	uint16_t external_ips;
+	uint16_t vips;
+	uint16_t source_ranges;
+	uint16_t ports;
+	bool skip; /* headless, ExternalName, or another proxy's (service-proxy-name) */
 	bool internal_local;
 	bool external_local;
 	bool client_ip_affinity;
@@ -63,28 +68,33 @@ struct kube_service {
 	uint16_t health_check_node_port;
 };
 
+/* For whom an endpoint is: each NULL-terminated, or NULL. */
+struct kube_hints {
+	char **zone;
+	char **node;
+};
+
 struct kube_endpoint {
-	union np_addr addr; /* addresses[0] */
+	union np_addr addr;	  /* addresses[0] */
+	char *node_name;	  /* NULL if absent */
+	char *zone;		  /* NULL if absent */
+	struct kube_hints *hints; /* NULL: none */
 	bool ready;
 	bool serving;
 	bool terminating;
-	char *node_name;  /* NULL if absent */
-	char *zone;	  /* NULL if absent */
-	char **zone_hint; /* NULL-terminated, or NULL */
-	char **node_hint;
 };
 
 struct kube_slice {
 	char *namespace;
 	char *name;
 	char *service; /* label kubernetes.io/service-name; NULL: tied to none */
-	bool skip;     /* labelled headless, or addressType FQDN */
-	uint8_t family;
 	struct kube_endpoint *endpoint;
-	size_t endpoints;
 	struct kube_port *port; /* entries without a name or a number are left out, and counted */
-	size_t ports;
-	size_t ports_ignored;
+	uint16_t endpoints;
+	uint16_t ports;
+	uint16_t ports_ignored;
+	uint8_t family;
+	bool skip; /* labelled headless, or addressType FQDN */
 	/* Annotation endpoints.kubernetes.io/last-change-trigger-time; zero: none that is a time */
 	struct timespec triggered;
 };
@@ -107,10 +117,24 @@ struct kube_service_cidr {
 	size_t cidrs;
 };
 
+/* Where the text of an object is that has no json. */
+struct kube_text {
+	union {
+		const char *line; /* in a line that is being carried out */
+		int64_t at;	  /* in the journal */
+	};
+	uint32_t length; /* 0: nowhere */
+	bool in_line;
+};
+
 struct kube_object {
 	enum kube_kind kind;
-	char *key;    /* "Service ns/name": unique among all objects */
-	json_t *json; /* the object as it came, owned (one reference) */
+	char *key;    /* "Service ns/name": unique among all objects; behind the object */
+	json_t *json; /* the object as it came, owned (one reference); NULL: only its text is kept
+		       */
+	struct kube_text text;	/* of it, for who keeps it; all zero after kube_parse() */
+	struct digest content;	/* of the JSON, but for its version in metadata */
+	struct digest versions; /* of that */
 	union {
 		struct kube_service service;
 		struct kube_slice slice;

@@ -33,9 +33,9 @@ static int read_pod_cidrs(const struct field *spec, struct kube_node *node)
 	if (err)
 		return err;
 	count = field_length(&list);
-	node->pod_cidr = kube_alloc(count + 1, sizeof(*node->pod_cidr));
-	if (!node->pod_cidr)
-		return -ENOMEM;
+	err = kube_alloc(count + 1, sizeof(*node->pod_cidr), &node->pod_cidr);
+	if (err)
+		return err;
 	if (!count)
 		return read_pod_cidr(&single, node);
 	for (size_t i = 0; i < count && !err; i++) {
@@ -78,10 +78,9 @@ static int read_addresses(const struct field *root, struct kube_node *node)
 		err = field_member_array(&status, "addresses", KUBE_MAX_LISTED, &list);
 	if (err)
 		return err;
-	node->address = kube_alloc(field_length(&list), sizeof(*node->address));
-	if (!node->address)
-		return -ENOMEM;
-	err = read_typed(&list, "InternalIP", node);
+	err = kube_alloc(field_length(&list), sizeof(*node->address), &node->address);
+	if (!err)
+		err = read_typed(&list, "InternalIP", node);
 	return err ? err : read_typed(&list, "ExternalIP", node);
 }
 
@@ -137,8 +136,8 @@ void kube_node_clear(struct kube_object *object)
 {
 	struct kube_node *node = &object->node;
 
-	free(node->name);
-	free(node->zone);
+	kube_drop(node->name);
+	kube_drop(node->zone);
 	free(node->pod_cidr);
 	free(node->address);
 }

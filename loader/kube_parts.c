@@ -4,6 +4,7 @@
  * protocols, words from a list. Where they stand in an object is known by kube_*.c.
  */
 #include "kube_parts.h"
+#include "intern.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -161,17 +162,27 @@ int kube_read_labels(const struct field *root, struct field *metadata, struct fi
 
 int kube_copy(const char *text, char **copy)
 {
-	char *copied = text ? strdup(text) : NULL;
+	const char *copied = text ? intern(text) : NULL;
 
 	if (text && !copied)
 		return -ENOMEM;
-	*copy = copied;
+	*copy = (char *)copied;
 	return 0;
 }
 
-void *kube_alloc(size_t count, size_t size)
+void kube_drop(char *copy)
 {
-	return calloc(count ? count : 1, size);
+	intern_put(copy);
+}
+
+int kube_alloc(size_t count, size_t size, void *items)
+{
+	void *made = count ? calloc(count, size) : NULL;
+
+	if (count && !made)
+		return -ENOMEM;
+	*(void **)items = made;
+	return 0;
 }
 
 int kube_read_cidr(const struct field *field, struct cidr *cidr)

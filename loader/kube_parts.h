@@ -56,10 +56,14 @@ int kube_read_choice(const struct field *field, const char *const *choices, size
 /* The labels of an object; a label is a member of it. */
 int kube_read_labels(const struct field *root, struct field *metadata, struct field *labels);
 
-/* *copy is NULL for a NULL text. 0 or -ENOMEM. */
+/*
+ * A text that many objects have: interned, not to be written to. *copy is NULL for a NULL text. 0
+ * or -ENOMEM.
+ */
 int kube_copy(const char *text, char **copy);
+void kube_drop(char *copy);
 
-/* Zeroed memory for count items, to be freed by free() even if count is 0; NULL: no memory. */
-void *kube_alloc(size_t count, size_t size);
+/* Zeroed memory for count items, to be freed by free(); none for none. 0 or -ENOMEM. */
+int kube_alloc(size_t count, size_t size, void *items);
 
 #endif

@@ -26,7 +26,8 @@ static int read_type(const struct field *spec, struct kube_service *service)
 	if (err)
 		return err;
 	service->skip = service->skip || !strcmp(types[choice], "ExternalName");
-	return kube_copy(types[choice], &service->type);
+	service->type = (char *)types[choice]; /* one of these, whose it stays */
+	return 0;
 }
 
 /* "None", "" and absence all mean a Service without a clusterIP. */
@@ -61,9 +62,9 @@ static int read_cluster_ips(const struct field *spec, struct kube_service *servi
 		service->skip = true;
 		return 0;
 	}
-	service->cluster_ip = kube_alloc(count + 1, sizeof(*service->cluster_ip));
-	if (!service->cluster_ip)
-		return -ENOMEM;
+	err = kube_alloc(count ? count : 1, sizeof(*service->cluster_ip), &service->cluster_ip);
+	if (err)
+		return err;
 	if (!count) {
 		service->cluster_ips = 1;
 		return kube_read_address(&single, &service->cluster_ip[0]);
@@ -84,8 +85,7 @@ static int read_external_ips(const struct field *spec, struct kube_service *serv
 	err = field_member_array(spec, "externalIPs", KUBE_MAX_LISTED, &list);
 	if (err)
 		return err;
-	service->external_ip = kube_alloc(field_length(&list), sizeof(*service->external_ip));
-	err = service->external_ip ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*service->external_ip), &service->external_ip);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -132,8 +132,7 @@ static int read_vips(const struct field *root, struct kube_service *service)
 		err = field_member_array(&balancer, "ingress", KUBE_MAX_LISTED, &list);
 	if (err)
 		return err;
-	service->vip = kube_alloc(field_length(&list), sizeof(*service->vip));
-	err = service->vip ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*service->vip), &service->vip);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -172,8 +171,8 @@ static int read_source_ranges(const struct field *spec, struct kube_service *ser
 	err = field_member_array(spec, "loadBalancerSourceRanges", KUBE_MAX_LISTED, &list);
 	if (err)
 		return err;
-	service->source_range = kube_alloc(field_length(&list), sizeof(*service->source_range));
-	err = service->source_range ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*service->source_range),
+			 &service->source_range);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -251,8 +250,7 @@ static int read_ports(const struct field *spec, struct kube_service *service)
 	err = field_member_array(spec, "ports", KUBE_MAX_PORTS, &list);
 	if (err)
 		return err;
-	service->port = kube_alloc(field_length(&list), sizeof(*service->port));
-	err = service->port ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*service->port), &service->port);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -372,12 +370,11 @@ void kube_service_clear(struct kube_object *object)
 	struct kube_service *service = &object->service;
 
 	for (size_t i = 0; i < service->ports; i++)
-		free(service->port[i].name);
+		kube_drop(service->port[i].name);
 	for (size_t i = 0; i < service->source_ranges; i++)
 		free(service->source_range[i]);
-	free(service->namespace);
-	free(service->name);
-	free(service->type);
+	kube_drop(service->namespace);
+	kube_drop(service->name);
 	free(service->cluster_ip);
 	free(service->external_ip);
 	free(service->vip);

@@ -39,5 +39,5 @@ int kube_service_cidr_read(const struct field *root, struct kube_object *object)
 
 void kube_service_cidr_clear(struct kube_object *object)
 {
-	free(object->service_cidr.name);
+	kube_drop(object->service_cidr.name);
 }

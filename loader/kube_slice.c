@@ -13,8 +13,17 @@
 static void free_names(char **names)
 {
 	for (size_t i = 0; names && names[i]; i++)
-		free(names[i]);
+		kube_drop(names[i]);
 	free(names);
+}
+
+static void free_hints(struct kube_hints *hints)
+{
+	if (!hints)
+		return;
+	free_names(hints->zone);
+	free_names(hints->node);
+	free(hints);
 }
 
 /* hints.forZones or forNodes: a NULL-terminated array of names, NULL if there is none. */
@@ -26,8 +35,7 @@ static int read_hints(const struct field *hints, const char *member, bool zones,
 	err = field_member_array(hints, member, KUBE_MAX_LISTED, &list);
 	if (err || !field_length(&list))
 		return err;
-	*names = kube_alloc(field_length(&list) + 1, sizeof(**names));
-	err = *names ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list) + 1, sizeof(**names), names);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 		struct field field = field_member(&item, "name");
@@ -106,9 +114,24 @@ static int read_place(const struct field *item, struct kube_endpoint *endpoint)
 	return err;
 }
 
-static int read_endpoint(const struct field *item, uint8_t family, struct kube_endpoint *endpoint)
+static int read_all_hints(const struct field *item, struct kube_endpoint *endpoint)
 {
 	struct field hints;
+	int err;
+
+	err = field_member_object(item, "hints", &hints);
+	if (err || !hints.value)
+		return err;
+	err = kube_alloc(1, sizeof(*endpoint->hints), &endpoint->hints);
+	if (!err)
+		err = read_hints(&hints, "forZones", true, &endpoint->hints->zone);
+	if (!err)
+		err = read_hints(&hints, "forNodes", false, &endpoint->hints->node);
+	return err;
+}
+
+static int read_endpoint(const struct field *item, uint8_t family, struct kube_endpoint *endpoint)
+{
 	int err;
 
 	err = field_required(item);
@@ -121,11 +144,7 @@ static int read_endpoint(const struct field *item, uint8_t family, struct kube_e
 	if (!err)
 		err = read_place(item, endpoint);
 	if (!err)
-		err = field_member_object(item, "hints", &hints);
-	if (!err)
-		err = read_hints(&hints, "forZones", true, &endpoint->zone_hint);
-	if (!err)
-		err = read_hints(&hints, "forNodes", false, &endpoint->node_hint);
+		err = read_all_hints(item, endpoint);
 	return err;
 }
 
@@ -137,8 +156,7 @@ static int read_endpoints(const struct field *root, struct kube_slice *slice)
 	err = field_member_array(root, "endpoints", KUBE_MAX_ENDPOINTS, &list);
 	if (err)
 		return err;
-	slice->endpoint = kube_alloc(field_length(&list), sizeof(*slice->endpoint));
-	err = slice->endpoint ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*slice->endpoint), &slice->endpoint);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -187,8 +205,7 @@ static int read_ports(const struct field *root, struct kube_slice *slice)
 	err = field_member_array(root, "ports", KUBE_MAX_PORTS, &list);
 	if (err)
 		return err;
-	slice->port = kube_alloc(field_length(&list), sizeof(*slice->port));
-	err = slice->port ? 0 : -ENOMEM;
+	err = kube_alloc(field_length(&list), sizeof(*slice->port), &slice->port);
 	for (size_t i = 0; i < field_length(&list) && !err; i++) {
 		struct field item = field_item(&list, i);
 
@@ -256,16 +273,14 @@ void kube_slice_clear(struct kube_object *object)
 	struct kube_slice *slice = &object->slice;
 
 	for (size_t i = 0; i < slice->endpoints; i++) {
-		free(slice->endpoint[i].node_name);
-		free(slice->endpoint[i].zone);
-		free_names(slice->endpoint[i].zone_hint);
-		free_names(slice->endpoint[i].node_hint);
+		kube_drop(slice->endpoint[i].node_name);
+		kube_drop(slice->endpoint[i].zone);
+		free_hints(slice->endpoint[i].hints);
 	}
 	for (size_t i = 0; i < slice->ports; i++)
-		free(slice->port[i].name);
-	free(slice->namespace);
-	free(slice->name);
-	free(slice->service);
+		kube_drop(slice->port[i].name);
+	kube_drop(slice->namespace);
+	kube_drop(slice->service);
 	free(slice->endpoint);
 	free(slice->port);
 }

@@ -576,3 +576,13 @@ int netlink_default_iface(struct netlink *netlink, uint8_t family)
 	}
 	return err && err != -EINTR ? 0 : best.ifindex;
 }
+
+int netlink_each(struct netlink *netlink, uint16_t type, const void *header, size_t size,
+		 int (*each)(const struct nlmsghdr *message, void *arg), void *arg)
+{
+	int err = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && err == -EINTR; i++)
+		err = dump(netlink, type, header, size, each, arg);
+	return err;
+}

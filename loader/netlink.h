@@ -69,6 +69,14 @@ int netlink_source(struct netlink *netlink, uint8_t family, const union np_addr 
 int netlink_route(struct netlink *netlink, uint8_t family, const union np_addr *dst,
 		  union np_addr *src, int *ifindex);
 
+/*
+ * All messages of a dump, as they are. header: what the type begins with. A dump that the kernel
+ * could not make of one moment is begun anew, so that messages may come more than once.
+ */
+struct nlmsghdr;
+int netlink_each(struct netlink *netlink, uint16_t type, const void *header, size_t size,
+		 int (*each)(const struct nlmsghdr *message, void *arg), void *arg);
+
 /* The interface of the default route of a family, 0 if there is none. */
 int netlink_default_iface(struct netlink *netlink, uint8_t family);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "endpoints.h"
+#include "intern.h"
 #include "kube.h"
 #include "util.h"
 
@@ -116,28 +117,19 @@ static int find_candidates(const struct kube_port *port, uint8_t family,
 	return 0;
 }
 
-static uint8_t zone_class(const struct plan_node *node, const struct plan_backend *backend)
+static uint8_t zone_class(const struct plan_node *node, const char *zone, bool local)
 {
-	if (backend->local)
+	if (local)
 		return NP_ZONE_NODE;
-	if (!known(node->zone) || !known(backend->zone_name))
+	if (!known(node->zone) || !known(zone))
 		return NP_ZONE_UNKNOWN;
-	return strcmp(node->zone, backend->zone_name) ? NP_ZONE_OTHER : NP_ZONE_ZONE;
+	return strcmp(node->zone, zone) ? NP_ZONE_OTHER : NP_ZONE_ZONE;
 }
 
-static int copy_known(const char *name, char **copy)
-{
-	if (!known(name))
-		return 0;
-	*copy = strdup(name);
-	return *copy ? 0 : -ENOMEM;
-}
-
-static int fill_backend(const struct plan_node *node, const struct candidate *candidate,
-			struct plan_backend *backend)
+static void fill_backend(const struct plan_node *node, const struct candidate *candidate,
+			 struct plan_backend *backend)
 {
 	const struct kube_endpoint *endpoint = candidate->endpoint;
-	int err;
 
 	backend->addr = endpoint->addr;
 	backend->port = htons(candidate->port);
@@ -146,27 +138,21 @@ static int fill_backend(const struct plan_node *node, const struct candidate *ca
 	backend->ready = endpoint->ready;
 	backend->serving = endpoint->serving;
 	backend->terminating = endpoint->terminating;
-	err = copy_known(endpoint->zone, &backend->zone_name);
-	if (!err)
-		err = copy_known(endpoint->node_name, &backend->node_name);
-	backend->zone = zone_class(node, backend);
-	return err;
+	backend->zone = zone_class(node, endpoint->zone, backend->local);
 }
 
 static int fill_backends(struct plan *plan, const struct plan_node *node,
 			 const struct candidate *candidate, size_t count)
 {
-	int err = 0;
-
 	plan->backend = calloc(count ? count : 1, sizeof(*plan->backend));
 	plan->cluster = calloc(count ? count : 1, sizeof(*plan->cluster));
 	plan->local = calloc(count ? count : 1, sizeof(*plan->local));
 	if (!plan->backend || !plan->cluster || !plan->local)
 		return -ENOMEM;
-	plan->backends = count;
-	for (size_t i = 0; i < count && !err; i++)
-		err = fill_backend(node, &candidate[i], &plan->backend[i]);
-	return err;
+	plan->backends = (uint32_t)count;
+	for (size_t i = 0; i < count; i++)
+		fill_backend(node, &candidate[i], &plan->backend[i]);
+	return 0;
 }
 
 /* externalTrafficPolicy means nothing where nobody outside could come in (ExternallyAccessible). */
@@ -216,19 +202,21 @@ static int choose(struct plan *plan, struct decision *decision, const struct can
 	if (!endpoint)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->backends; i++) {
+		const struct kube_hints *hints = candidate[i].endpoint->hints;
+
 		endpoint[i] = (struct endpoint){
 			.local = plan->backend[i].local,
 			.ready = plan->backend[i].ready,
 			.serving = plan->backend[i].serving,
 			.terminating = plan->backend[i].terminating,
-			.zone_hints = candidate[i].endpoint->zone_hint,
-			.node_hints = candidate[i].endpoint->node_hint,
+			.zone_hints = hints ? hints->zone : NULL,
+			.node_hints = hints ? hints->node : NULL,
 		};
 	}
 	choice = endpoints_choose(&rules, endpoint, plan->backends, plan->cluster, plan->local);
 	plan->topology = choice.topology;
-	plan->clusters = choice.clusters;
-	plan->locals = choice.locals;
+	plan->clusters = (uint32_t)choice.clusters;
+	plan->locals = (uint32_t)choice.locals;
 	decision->has_any = choice.has_any;
 	return 0;
 }
@@ -249,7 +237,7 @@ static struct plan_policy use_cluster(const struct decision *decision, bool snat
 
 	if (!plan->clusters)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){NP_VERDICT_FORWARD, snat, plan->cluster, plan->clusters};
+	return (struct plan_policy){plan->cluster, plan->clusters, NP_VERDICT_FORWARD, snat};
 }
 
 static struct plan_policy use_local(const struct decision *decision, bool snat)
@@ -258,7 +246,7 @@ static struct plan_policy use_local(const struct decision *decision, bool snat)
 
 	if (!plan->locals)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){NP_VERDICT_FORWARD, snat, plan->local, plan->locals};
+	return (struct plan_policy){plan->local, plan->locals, NP_VERDICT_FORWARD, snat};
 }
 
 static bool has_detector(const struct decision *decision)
@@ -389,11 +377,93 @@ static int fill_ranges(struct plan *plan, const struct plan_node *node,
 static int name_plan(struct plan *plan, const struct kube_service *service,
 		     const struct kube_port *port)
 {
-	plan->namespace = strdup(service->namespace);
-	plan->name = strdup(service->name);
-	plan->port_name = strdup(port->name);
+	plan->namespace = intern(service->namespace);
+	plan->name = intern(service->name);
+	plan->port_name = intern(port->name);
 	plan->protocol = port->protocol;
 	return plan->namespace && plan->name && plan->port_name ? 0 : -ENOMEM;
+}
+
+/* While it is made its parts are pieces of their own. */
+static void draft_free(struct plan **draft)
+{
+	struct plan *p = *draft;
+
+	if (!p)
+		return;
+	free(p->backend);
+	free(p->cluster);
+	free(p->local);
+	free(p->frontend);
+	free(p->range);
+	plan_free(draft);
+}
+
+static void *put(char **end, const void *part, size_t size)
+{
+	char *place = *end;
+
+	if (!size)
+		return NULL;
+	memcpy(place, part, size);
+	*end += size;
+	return place;
+}
+
+/* A policy's list is the cluster list or the local one. */
+static void point_policies(struct plan *plan, const struct plan *draft)
+{
+	for (uint32_t i = 0; i < plan->frontends; i++) {
+		for (enum np_class from = 0; from < NP_CLASSES; from++) {
+			struct plan_policy *policy = &plan->frontend[i].policy[from];
+
+			if (policy->backend)
+				policy->backend = policy->backend == draft->cluster ? plan->cluster
+										    : plan->local;
+		}
+	}
+}
+
+static uint32_t all_of_them[1024];
+
+static uint32_t *all_numbers(void)
+{
+	for (uint32_t i = all_of_them[1] ? ARRAY_SIZE(all_of_them) : 0; i < ARRAY_SIZE(all_of_them);
+	     i++)
+		all_of_them[i] = i;
+	return all_of_them;
+}
+
+/* All in one piece: there are many plans, and each is kept as long as its service. */
+static int pack(const struct plan *draft, struct plan **made)
+{
+	/* Mostly all backends are chosen from: that list is always the same. */
+	const bool all =
+		draft->clusters == draft->backends && draft->backends <= ARRAY_SIZE(all_of_them);
+	const size_t backends = draft->backends * sizeof(*draft->backend);
+	const size_t clusters = all ? 0 : draft->clusters * sizeof(*draft->cluster);
+	const size_t locals = draft->locals * sizeof(*draft->local);
+	const size_t frontends = draft->frontends * sizeof(*draft->frontend);
+	const size_t ranges = draft->ranges * sizeof(*draft->range);
+	struct plan *plan =
+		malloc(sizeof(*plan) + frontends + ranges + backends + clusters + locals);
+	char *end = (char *)(plan + 1);
+
+	if (!plan)
+		return -ENOMEM;
+	*plan = *draft;
+	intern_again(plan->namespace);
+	intern_again(plan->name);
+	intern_again(plan->port_name);
+	/* Each of these is a multiple of what the next one is aligned to. */
+	plan->frontend = put(&end, draft->frontend, frontends);
+	plan->range = put(&end, draft->range, ranges);
+	plan->backend = put(&end, draft->backend, backends);
+	plan->cluster = all ? all_numbers() : put(&end, draft->cluster, clusters);
+	plan->local = put(&end, draft->local, locals);
+	point_policies(plan, draft);
+	*made = plan;
+	return 0;
 }
 
 static int make_one(const struct plan_node *node, const struct kube_service *service,
@@ -402,7 +472,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 {
 	uint8_t family = cluster_ip->family;
 	_cleanup_free_ struct candidate *candidates = NULL;
-	_cleanup_(plan_free) struct plan *plan = NULL;
+	_cleanup_(draft_free) struct plan *plan = NULL;
 	struct decision decision = {
 		.node = node,
 		.internal_local = service->internal_local,
@@ -415,6 +485,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 	if (!plan)
 		return -ENOMEM;
 	plan->family = family;
+	plan->id = NO_ID;
 	plan->affinity_seconds = service->client_ip_affinity ? service->affinity_seconds : 0;
 	decision.plan = plan;
 	err = name_plan(plan, service, port);
@@ -428,10 +499,7 @@ static int make_one(const struct plan_node *node, const struct kube_service *ser
 		err = fill_ranges(plan, node, service);
 	if (!err)
 		err = fill_frontends(plan, &decision, service, port, cluster_ip);
-	if (err)
-		return err;
-	*made = TAKE_PTR(plan);
-	return 0;
+	return err ? err : pack(plan, made);
 }
 
 /* The first of the family; NULL if there is none, and then nothing of the family is programmed. */
@@ -485,33 +553,18 @@ void plan_free(struct plan **plan)
 
 	if (!p)
 		return;
-	for (size_t i = 0; i < p->backends; i++) {
-		free(p->backend[i].zone_name);
-		free(p->backend[i].node_name);
-	}
-	free(p->namespace);
-	free(p->name);
-	free(p->port_name);
-	free(p->backend);
-	free(p->cluster);
-	free(p->local);
-	free(p->frontend);
-	free(p->range);
+	intern_put(p->namespace);
+	intern_put(p->name);
+	intern_put(p->port_name);
 	free(p);
 	*plan = NULL;
-}
-
-static bool same_name(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
 }
 
 static bool same_backend(const struct plan_backend *a, const struct plan_backend *b)
 {
 	return address_equal(&a->addr, &b->addr) && a->port == b->port && a->local == b->local &&
 	       a->ready == b->ready && a->serving == b->serving &&
-	       a->terminating == b->terminating && a->zone == b->zone &&
-	       same_name(a->zone_name, b->zone_name) && same_name(a->node_name, b->node_name);
+	       a->terminating == b->terminating && a->zone == b->zone;
 }
 
 static bool same_list(const uint32_t *a, size_t na, const uint32_t *b, size_t nb)

@@ -17,6 +17,8 @@ struct kube_port;
 struct kube_service;
 struct kube_slice;
 
+#define NO_ID UINT32_MAX
+
 enum plan_kind {
 	PLAN_CLUSTER_IP,
 	PLAN_EXTERNAL_IP,
@@ -28,22 +30,19 @@ enum plan_kind {
 struct plan_backend {
 	union np_addr addr;
 	__be16 port;
-	bool local; /* nodeName is this node's */
-	bool ready;
-	bool serving;
-	bool terminating;
-	uint8_t zone;	 /* enum np_zone_class: NODE if local, else by zone name */
-	char *zone_name; /* NULL: unknown */
-	char *node_name; /* NULL: unknown */
+	bool local : 1; /* nodeName is this node's */
+	bool ready : 1;
+	bool serving : 1;
+	bool terminating : 1;
+	uint8_t zone; /* enum np_zone_class: NODE if local, else by zone name */
 };
 
 /* For one class: a verdict and, if it is FORWARD, the backends to choose from. */
 struct plan_policy {
+	const uint32_t *backend; /* numbers into plan.backend: plan.cluster or plan.local */
+	uint32_t count;
 	uint8_t verdict; /* enum np_verdict */
 	bool snat;
-	const uint32_t
-		*backend; /* numbers into plan.backend; points to plan.cluster or plan.local */
-	size_t count;
 };
 
 struct plan_frontend {
@@ -56,30 +55,30 @@ struct plan_frontend {
 
 enum plan_topology { PLAN_TOPOLOGY_NONE, PLAN_TOPOLOGY_ZONE, PLAN_TOPOLOGY_NODE };
 
-/* Owned as a whole: plan_free() frees everything below it. */
+/* One piece of memory, but for the names, which are interned. */
 struct plan {
-	char *namespace;
-	char *name;
-	char *port_name;  /* "" where the port has no name */
-	uint8_t protocol; /* IPPROTO_* */
-	uint8_t family;	  /* NP_IPV4 or NP_IPV6 */
+	const char *namespace;
+	const char *name;
+	const char *port_name; /* "" where the port has no name */
+	uint8_t protocol;      /* IPPROTO_* */
+	uint8_t family;	       /* NP_IPV4 or NP_IPV6 */
 	enum plan_topology topology;
 
 	struct plan_backend *backend; /* every endpoint known, whatever its state */
-	size_t backends;
-	uint32_t *cluster; /* kube-proxy's cluster list: numbers into backend */
-	size_t clusters;
-	uint32_t *local; /* its local list */
-	size_t locals;
-
+	uint32_t *cluster;	      /* kube-proxy's cluster list: numbers into backend */
+	uint32_t *local;	      /* its local list */
 	struct plan_frontend *frontend;
-	size_t frontends;
-
 	struct cidr *range; /* loadBalancerSourceRanges of the family; none: every source */
-	size_t ranges;
+	uint32_t backends;
+	uint32_t clusters;
+	uint32_t locals;
+	uint32_t frontends;
+	uint32_t ranges;
 	uint32_t affinity_seconds; /* session affinity ClientIP; 0: none */
 
-	bool address_held; /* publish.c: counted at the address entry of the clusterIP */
+	/* publish.c's: */
+	uint32_t id;	   /* of its counters; NO_ID: none yet */
+	bool address_held; /* counted at the address entry of the clusterIP */
 };
 
 /* What the node contributes to a plan. zone NULL or "": unknown. */

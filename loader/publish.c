@@ -9,17 +9,38 @@
 #include <errno.h>
 #include <string.h>
 
+#include "intern.h"
 #include "publish_private.h"
 #include "util.h"
 
+/* By interned names. */
+static uint32_t hash_of(const char *namespace, const char *name)
+{
+	const char *const names[] = {namespace, name};
+
+	return set_hash(names, sizeof(names));
+}
+
+static bool is(const void *item, const void *key)
+{
+	const struct owner *o = item;
+	const char *const *names = key;
+
+	return o->namespace == names[0] && o->name == names[1];
+}
+
 struct owner *owner_get(struct publisher *p, const char *namespace, const char *name)
 {
-	char key[520];
-	struct owner *o;
+	const char *const names[] = {intern_find(namespace), intern_find(name)};
 
-	snprintf(key, sizeof(key), "%s/%s", namespace, name);
-	HASH_FIND_STR(p->owners, key, o);
-	return o;
+	if (!names[0] || !names[1])
+		return NULL;
+	return set_find(&p->owners, hash_of(names[0], names[1]), is, names);
+}
+
+void owner_text(const struct owner *o, char *text, size_t size)
+{
+	snprintf(text, size, "%s/%s", o->namespace, o->name);
 }
 
 static void owner_clear(struct owner *o)
@@ -28,9 +49,18 @@ static void owner_clear(struct owner *o)
 
 	for (i = 0; i < o->count; i++)
 		plan_free(&o->plans[i]);
-	free(o->plans);
+	if (o->plans != &o->one)
+		free(o->plans);
 	o->plans = NULL;
 	o->count = 0;
+}
+
+static void owner_free(struct owner *o)
+{
+	owner_clear(o);
+	intern_put(o->namespace);
+	intern_put(o->name);
+	free(o);
 }
 
 static struct owner *owner_add(struct publisher *p, const char *namespace, const char *name)
@@ -40,12 +70,14 @@ static struct owner *owner_add(struct publisher *p, const char *namespace, const
 	if (o)
 		return o;
 	o = calloc(1, sizeof(*o));
-	if (!o || asprintf(&o->key, "%s/%s", namespace, name) < 0) {
-		free(o);
+	if (!o)
 		return NULL;
-	}
-	HASH_ADD_KEYPTR(hh, p->owners, o->key, strlen(o->key), o);
-	return o;
+	o->namespace = intern(namespace);
+	o->name = intern(name);
+	if (o->namespace && o->name && !set_add(&p->owners, hash_of(o->namespace, o->name), o))
+		return o;
+	owner_free(o);
+	return NULL;
 }
 
 /* How many wait is known, so that a change costs nothing for the services that do not. */
@@ -58,10 +90,8 @@ static void owner_wait(struct publisher *p, struct owner *o, bool waiting)
 static void owner_remove(struct publisher *p, struct owner *o)
 {
 	owner_wait(p, o, false);
-	HASH_DEL(p->owners, o);
-	owner_clear(o);
-	free(o->key);
-	free(o);
+	set_remove(&p->owners, hash_of(o->namespace, o->name), o);
+	owner_free(o);
 }
 
 /* Room for something new: the last part of each table is kept for changes of what there is. */
@@ -78,22 +108,22 @@ static bool lacks_room(struct publisher *p)
 }
 
 /* Publish one frontend, unless another service has it. */
-static int publish_frontend(struct publisher *p, struct owner *owner, const struct plan *plan,
+static int publish_frontend(struct publisher *p, struct owner *owner, struct plan *plan,
 			    const struct plan_frontend *pf)
 {
 	struct frontend_key key = frontend_key(plan, pf);
 	struct frontend *f = frontend_get(p, &key);
-	uint32_t version, id;
+	uint32_t version;
 	int rc;
 
 	if (f && f->owner && f->owner != owner)
 		return 0;
 	if (!f && lacks_room(p))
 		return -ENOSPC;
-	rc = ident_get(p, plan, f && !f->owner ? p->version[f->version]->service.id : NO_ID, &id);
+	rc = ident_get(p, plan, f && !f->owner ? p->version[f->version]->service.id : NO_ID);
 	if (rc)
 		return rc;
-	rc = version_make(p, plan, pf, id, &version);
+	rc = version_make(p, plan, pf, &version);
 	if (rc)
 		return rc;
 	rc = frontend_publish(p, &key, version, &f);
@@ -141,7 +171,7 @@ static bool plan_in_place(struct publisher *p, struct owner *o, const struct pla
 	return old;
 }
 
-static int publish_plan(struct publisher *p, struct owner *o, const struct plan *plan)
+static int publish_plan(struct publisher *p, struct owner *o, struct plan *plan)
 {
 	size_t i;
 	int rc;
@@ -196,12 +226,12 @@ static void remove_old(struct publisher *p, struct owner *o)
 /* A frontend that another service wanted too may be free for that one now. */
 static void publish_waiting(struct publisher *p)
 {
-	struct owner *o, *next;
 	struct frontend_key key;
 	struct frontend *f;
-	size_t i, j;
+	size_t i, j, place = 0;
+	struct owner *o;
 
-	HASH_ITER (hh, p->owners, o, next) {
+	while ((o = set_next(&p->owners, &place))) {
 		for (i = 0; o->waiting && i < o->count; i++) {
 			for (j = 0; j < o->plans[i]->frontends; j++) {
 				key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
@@ -298,19 +328,30 @@ static int by_port(const void *a, const void *b)
 
 static int take_plans(struct owner *o, struct plan **plans, size_t count)
 {
-	struct plan **copy = calloc(count ?: 1, sizeof(*copy));
+	struct plan **copy = count > 1 ? calloc(count, sizeof(*copy)) : NULL;
 
-	if (!copy)
+	if (count > 1 && !copy)
 		return -ENOMEM;
+	owner_clear(o);
+	o->plans = copy ?: &o->one;
 	if (count) {
-		memcpy(copy, plans, count * sizeof(*copy));
-		qsort(copy, count, sizeof(*copy), by_port);
+		memcpy(o->plans, plans, count * sizeof(*plans));
+		qsort(o->plans, count, sizeof(*plans), by_port);
 		memset(plans, 0, count * sizeof(*plans));
 	}
-	owner_clear(o);
-	o->plans = copy;
-	o->count = count;
+	o->count = (uint32_t)count;
 	return 0;
+}
+
+/* A service port has the number that it had. */
+static void inherit_idents(const struct owner *o, struct plan **plans, size_t count)
+{
+	size_t i, j;
+
+	for (i = 0; i < count; i++)
+		for (j = 0; j < o->count; j++)
+			if (plan_same_port(plans[i], o->plans[j]))
+				plans[i]->id = o->plans[j]->id;
 }
 
 static int publish_plans(struct publisher *p, struct owner *o, struct plan **plans, size_t count)
@@ -318,7 +359,8 @@ static int publish_plans(struct publisher *p, struct owner *o, struct plan **pla
 	size_t i;
 	int rc = 0;
 
-	p->generation++;
+	inherit_idents(o, plans, count);
+	o->generation = ++p->generation;
 	for (i = 0; i < count && !rc; i++)
 		rc = publish_plan(p, o, plans[i]);
 	return rc;
@@ -373,7 +415,7 @@ static void put_back_one(struct publisher *p, struct owner *o, const struct fron
 {
 	struct frontend *f = frontend_get(p, key);
 	const struct plan_frontend *pf;
-	const struct plan *plan;
+	struct plan *plan;
 
 	if (!f || f->owner != o || f->generation != p->generation)
 		return;
@@ -425,9 +467,10 @@ int publish_service_whole(struct publisher *p, const char *namespace, const char
 
 void publish_sweep(struct publisher *p)
 {
-	struct frontend *f, *next;
+	struct frontend *f;
+	size_t place = 0;
 
-	HASH_ITER (hh, p->frontends, f, next) {
+	while ((f = set_next(&p->frontends, &place))) {
 		if (!f->owner && !f->address)
 			frontend_remove(p, f);
 	}
@@ -438,34 +481,30 @@ void publish_sweep(struct publisher *p)
 void publisher_free(struct publisher **publisher)
 {
 	struct publisher *p = *publisher;
-	struct frontend *f, *next_frontend;
-	struct backend *b, *next_backend;
-	struct owner *o, *next_owner;
 	struct lost_address *lost, *next_lost;
+	struct frontend *f;
+	struct owner *o;
+	size_t place = 0;
 
 	*publisher = NULL;
 	if (!p)
 		return;
-	HASH_ITER (hh, p->frontends, f, next_frontend) {
-		HASH_DEL(p->frontends, f);
+	while ((f = set_next(&p->frontends, &place)))
 		free(f);
-	}
-	HASH_ITER (hh, p->backends, b, next_backend) {
-		HASH_DEL(p->backends, b);
-		free(b);
-	}
-	HASH_ITER (hh, p->owners, o, next_owner) {
-		owner_remove(p, o);
-	}
+	for (place = 0; (o = set_next(&p->owners, &place));)
+		owner_free(o);
+	set_free(&p->frontends);
+	set_free(&p->backends);
+	set_free(&p->owners);
 	HASH_ITER (hh, p->lost, lost, next_lost) {
 		HASH_DEL(p->lost, lost);
 		free(lost);
 	}
 	for (uint32_t i = 0; p->version && i < p->tables->size[TABLE_services]; i++)
 		free(p->version[i]);
-	ident_free(p);
+	free(p->id_taken);
 	ranges_forget(p);
-	free(p->by_number);
+	free(p->backend);
 	free(p->version);
 	free(p->entry_taken);
 	space_free(&p->space);

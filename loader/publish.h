@@ -153,9 +153,9 @@ int publish_each_backend(struct publisher *p,
 /* New JSON array of strings: frontends that two services claim. NULL without memory. */
 json_t *publish_conflicts(struct publisher *p);
 
-/* The same of one service, added to the list. */
-void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
-			  json_t *list);
+/* A number that grows with each change; and the same of services changed since, added to list. */
+uint64_t publish_generation(const struct publisher *p);
+void publish_conflicts_since(struct publisher *p, uint64_t generation, json_t *list);
 
 /* Entries in use of the map source_ranges, and of service_stats: service ports that are counted. */
 size_t publish_range_count(const struct publisher *p);

@@ -190,11 +190,12 @@ static void note_tcp(struct publisher *p, const struct plan *old, const struct p
 	bool lost = !has_all(new, old), gained = !has_all(old, new);
 	uint32_t id;
 
-	if ((!lost && !gained) || ident_find(p, old ?: new, &id))
+	id = (old ?: new)->id;
+	if ((!lost && !gained) || id == NO_ID)
 		return;
 	if (!new)
 		note_gone(p, old);
-	p->departed.touched[id] = true;
+	p->departed.touched[id] = p->departed.noted = true;
 	p->departed.tcp_lost |= lost;
 	p->departed.tcp_gained |= gained;
 }
@@ -245,15 +246,13 @@ struct publish_departed publish_departed(struct publisher *p, bool known)
 static const struct plan **index_plans(struct publisher *p)
 {
 	const struct plan **plans = calloc(p->tables->size[TABLE_service_stats], sizeof(*plans));
-	struct owner *o, *next;
-	uint32_t id;
+	size_t place = 0;
+	struct owner *o;
 
-	HASH_ITER (hh, p->owners, o, next) {
-		for (size_t i = 0; plans && i < o->count; i++)
-			if (o->plans[i]->protocol == IPPROTO_TCP &&
-			    !ident_find(p, o->plans[i], &id))
-				plans[id] = o->plans[i];
-	}
+	while (plans && (o = set_next(&p->owners, &place)))
+		for (size_t i = 0; i < o->count; i++)
+			if (o->plans[i]->protocol == IPPROTO_TCP && o->plans[i]->id != NO_ID)
+				plans[o->plans[i]->id] = o->plans[i];
 	return plans;
 }
 
@@ -274,6 +273,9 @@ void publish_departed_end(struct publisher *p)
 {
 	struct departed *d = &p->departed;
 
+	if (!d->noted)
+		return;
+	d->noted = false;
 	memset(d->touched, 0, p->tables->size[TABLE_service_stats] * sizeof(*d->touched));
 	free(d->gone);
 	d->gone = NULL;

@@ -3,7 +3,10 @@
  */
 #include <string.h>
 
+#include <errno.h>
+
 #include "publish_private.h"
+#include "util.h"
 
 bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf)
 {
@@ -14,7 +17,7 @@ bool publish_has(struct publisher *p, const struct plan *plan, const struct plan
 }
 
 const struct plan_frontend *owner_frontend(const struct owner *o, const struct frontend_key *key,
-					   const struct plan **plan)
+					   struct plan **plan)
 {
 	struct frontend_key other;
 	size_t i, j;
@@ -36,7 +39,7 @@ const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
 	const struct version *v =
 		version < p->tables->size[TABLE_services] ? p->version[version] : NULL;
 	const struct frontend *f = v ? v->frontend : NULL;
-	const struct plan *plan = NULL;
+	struct plan *plan = NULL;
 
 	if (f && f->owner && owner_frontend(f->owner, &f->key, &plan))
 		return plan;
@@ -46,10 +49,10 @@ const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
 const struct plan *publish_cluster_ip(struct publisher *p, uint8_t family,
 				      const union np_addr *addr)
 {
-	struct owner *o, *next;
-	size_t i;
+	size_t i, place = 0;
+	struct owner *o;
 
-	HASH_ITER (hh, p->owners, o, next) {
+	while ((o = set_next(&p->owners, &place))) {
 		for (i = 0; i < o->count; i++)
 			if (o->plans[i]->family == family &&
 			    address_equal(&o->plans[i]->frontend[0].addr, addr))
@@ -73,73 +76,97 @@ struct np_service_stats publish_stats(struct publisher *p, const struct plan *pl
 	return (struct np_service_stats){};
 }
 
-static int by_key(struct owner *a, struct owner *b)
+static int by_name(const void *a, const void *b)
 {
-	int order = strcmp(a->plans[0]->namespace, b->plans[0]->namespace);
+	const struct owner *const *first = a, *const *second = b;
 
-	return order ?: strcmp(a->plans[0]->name, b->plans[0]->name);
+	return strcmp((*first)->namespace, (*second)->namespace)
+		       ?: strcmp((*first)->name, (*second)->name);
+}
+
+struct owner **owners_sorted(struct publisher *p, size_t *count)
+{
+	struct owner **sorted = calloc(p->owners.count + 1, sizeof(*sorted)), *o;
+	size_t place = 0;
+
+	*count = 0;
+	while (sorted && (o = set_next(&p->owners, &place)))
+		sorted[(*count)++] = o;
+	if (sorted)
+		qsort(sorted, *count, sizeof(*sorted), by_name);
+	return sorted;
 }
 
 int publish_each(struct publisher *p, int (*visit)(const struct plan *plan, void *arg), void *arg)
 {
-	struct owner *o, *next;
-	size_t i;
-	int rc;
+	size_t count, i, j;
+	_cleanup_free_ struct owner **owners = owners_sorted(p, &count);
+	int rc = owners ? 0 : -ENOMEM;
 
-	HASH_SORT(p->owners, by_key);
-	HASH_ITER (hh, p->owners, o, next) {
-		for (i = 0; i < o->count; i++) {
-			rc = visit(o->plans[i], arg);
-			if (rc)
-				return rc;
-		}
-	}
-	return 0;
+	for (i = 0; i < count && !rc; i++)
+		for (j = 0; j < owners[i]->count && !rc; j++)
+			rc = visit(owners[i]->plans[j], arg);
+	return rc;
 }
 
 static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
 {
+	char own[520], others[520];
 	struct frontend_key key;
 	struct frontend *f;
 	size_t i, j;
 
+	owner_text(o, own, sizeof(own));
 	for (i = 0; i < o->count; i++) {
 		for (j = 0; j < o->plans[i]->frontends; j++) {
 			key = frontend_key(o->plans[i], &o->plans[i]->frontend[j]);
 			f = frontend_get(p, &key);
-			if (f && f->owner && f->owner != o)
+			if (!f || !f->owner || f->owner == o)
+				continue;
+			owner_text(f->owner, others, sizeof(others));
+			{
 				json_array_append_new(
 					list,
 					json_sprintf("Service \"%s\": %s port %u belongs to "
 						     "Service \"%s\" already",
-						     o->key,
+						     own,
 						     plan_kind_name(o->plans[i]->frontend[j].kind),
-						     ntohs(key.port), f->owner->key));
+						     ntohs(key.port), others));
+			}
 		}
 	}
 }
 
-void publish_conflicts_of(struct publisher *p, const char *namespace, const char *name,
-			  json_t *list)
+uint64_t publish_generation(const struct publisher *p)
 {
-	struct owner *o = owner_get(p, namespace, name);
+	return p->generation;
+}
 
-	if (o && o->waiting)
-		conflicts_of(p, o, list);
+void publish_conflicts_since(struct publisher *p, uint64_t generation, json_t *list)
+{
+	struct owner *o;
+	size_t place = 0;
+
+	if (!p->waiting)
+		return;
+	while ((o = set_next(&p->owners, &place))) {
+		if (o->waiting && o->generation > generation)
+			conflicts_of(p, o, list);
+	}
 }
 
 json_t *publish_conflicts(struct publisher *p)
 {
 	json_t *list = json_array();
-	struct owner *o, *next;
+	_cleanup_free_ struct owner **owners = NULL;
+	size_t count = 0;
 
-	if (!list)
-		return NULL;
-	HASH_SORT(p->owners, by_key);
-	HASH_ITER (hh, p->owners, o, next) {
-		if (o->waiting)
-			conflicts_of(p, o, list);
-	}
+	if (!list || !p->waiting)
+		return list;
+	owners = owners_sorted(p, &count);
+	for (size_t i = 0; i < count; i++)
+		if (owners[i]->waiting)
+			conflicts_of(p, owners[i], list);
 	return list;
 }
 
@@ -149,7 +176,7 @@ uint32_t publish_used(struct publisher *p, enum table table)
 
 	switch (table) {
 	case TABLE_frontends:
-		return HASH_COUNT(p->frontends);
+		return (uint32_t)p->frontends.count;
 	case TABLE_services:
 		return used.services;
 	case TABLE_slots:

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "publish.h"
+#include "set.h"
 #include "space.h"
 
 /* Zeroed before it is filled: it is hashed as bytes. */
@@ -20,28 +21,29 @@ struct frontend_key {
 };
 
 struct owner {
-	char *key; /* namespace/name */
-	struct plan **plans;
-	size_t count;
-	bool waiting; /* some of its frontends belong to another, or found no room */
-	UT_hash_handle hh;
+	const char *namespace; /* interned, as name */
+	const char *name;
+	struct plan **plans; /* in memory of its own, or the one */
+	struct plan *one;
+	uint32_t count;
+	bool waiting;	     /* some of its frontends belong to another, or found no room */
+	uint64_t generation; /* of its last change */
 };
 
 struct frontend {
 	struct frontend_key key;
 	uint64_t *entry;      /* in the table */
-	uint32_t version;     /* number of its struct np_service */
 	struct owner *owner;  /* NULL: adopted, or an address entry */
-	uint64_t value;	      /* what the entry holds */
-	bool stale;	      /* a table was full: is as it was before the last change */
-	bool address;	      /* an address entry */
-	uint32_t host_flags;  /* of it: NP_ADDRESS_HOST, as the kernel told */
-	uint32_t cluster_ips; /* of it: plans that have it as their clusterIP */
-	bool adopted;	      /* read from the table */
 	uint64_t taken_over;  /* of the change that made an adopted one its owner's */
-	bool told;	      /* the kernel has named it since publish_addresses_begin() */
 	uint64_t generation;  /* of the change that last named it */
-	UT_hash_handle hh;
+	uint32_t tag;	      /* what its entry has above the version, */
+	uint32_t version;     /* which is the number of its struct np_service */
+	uint32_t cluster_ips; /* of an address entry: plans that have it as their clusterIP */
+	uint8_t host_flags;   /* of it: NP_ADDRESS_HOST, as the kernel told */
+	bool stale : 1;	      /* a table was full: is as it was before the last change */
+	bool address : 1;     /* an address entry */
+	bool adopted : 1;     /* read from the table */
+	bool told : 1;	      /* the kernel has named it since publish_addresses_begin() */
 };
 
 struct backend_key {
@@ -50,12 +52,24 @@ struct backend_key {
 	uint16_t family;
 };
 
+/* A struct np_backend as the table should have it, without what is spare there. */
+struct backend_entry {
+	union np_addr addr;
+	union np_addr snat;
+	__be16 port;
+	uint8_t family;
+	uint8_t flags;
+	uint8_t zone;
+	uint8_t sources;
+	uint16_t source;
+};
+NP_STATIC_ASSERT(sizeof(struct backend_entry) == offsetof(struct np_backend, spare));
+NP_STATIC_ASSERT(offsetof(struct backend_entry, source) == offsetof(struct np_backend, source));
+
 struct backend {
-	struct backend_key key;
-	uint32_t number;
-	uint32_t references;	 /* slots that name it */
-	struct np_backend entry; /* as the table should have it */
-	UT_hash_handle hh;
+	struct backend_entry entry;
+	uint32_t references; /* slots that name it */
+	bool there;
 };
 
 /*
@@ -65,15 +79,7 @@ struct backend {
 struct version {
 	struct np_service service;
 	struct frontend *frontend; /* whose entry names it; NULL: not yet */
-	size_t count;
-	uint32_t number[]; /* of the backends of its runs, one run after the other */
-};
-
-/* A service port and the number of its counters. */
-struct ident {
-	char *key;
-	uint32_t id;
-	UT_hash_handle hh;
+	uint32_t number[];	   /* of the backends of its runs, one run after the other */
 };
 
 /* What changes took from flows since they were last looked at: publish_departed.c. */
@@ -83,6 +89,7 @@ struct departed {
 	bool udp_gained; /* an endpoint that serves, where nobody did */
 	bool tcp_lost;
 	bool tcp_gained;
+	bool noted;		   /* any of these */
 	bool *touched;		   /* by number of the service port: its TCP endpoints are others */
 	struct frontend_key *gone; /* frontends of TCP service ports that are gone */
 	size_t gones;
@@ -103,26 +110,29 @@ struct publisher {
 	void *source_arg;
 	publish_wanted wanted; /* NULL: nobody knows numbers */
 	void *wanted_arg;
-	struct frontend *frontends;
-	struct backend *backends;
-	struct backend **by_number; /* of the backend table */
-	struct version **version;   /* of the service table */
-	uint64_t *entry_taken;	    /* a bit for each place of the index */
-	struct owner *owners;
+	struct set frontends;	  /* struct frontend */
+	struct set backends;	  /* struct backend, by address and port */
+	struct backend *backend;  /* by number, as many as the table has */
+	struct version **version; /* of the service table */
+	uint64_t *entry_taken;	  /* a bit for each place of the index */
+	struct set owners;	  /* struct owner */
 	struct lost_address *lost;
 	uint32_t waiting; /* owners that wait */
 	enum table full;  /* the table that had no room last; TABLES: the map source_ranges */
 	uint64_t generation;
 	struct departed departed;
-	struct ident *idents;
 	struct ranges *ranges; /* by version: ranges.c */
 	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
 	uint32_t id_hint;
 };
 
-#define NO_ID UINT32_MAX
-
 enum { ID_ADOPTED = 1, ID_OWNED };
+
+/* What the entry is to hold. */
+static inline uint64_t frontend_value(const struct frontend *f)
+{
+	return (uint64_t)f->tag << 32 | f->version;
+}
 
 /* The flags of an address entry that are the kernel's to tell. */
 #define NP_ADDRESS_HOST (NP_SERVICE_NODE_ADDRESS | NP_SERVICE_HOST_ADDRESS)
@@ -135,26 +145,28 @@ static inline bool same_bytes(const void *a, const void *b, size_t size)
 
 /* NULL: it has no plans. */
 struct owner *owner_get(struct publisher *p, const char *namespace, const char *name);
+struct owner **owners_sorted(struct publisher *p, size_t *count); /* by name; free() */
+/* "namespace/name" */
+void owner_text(const struct owner *o, char *text, size_t size);
 /* The frontend of this key among the owner's plans, and its plan; NULL: there is none. */
 const struct plan_frontend *owner_frontend(const struct owner *o, const struct frontend_key *key,
-					   const struct plan **plan);
+					   struct plan **plan);
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
+/* A new record of it. NULL: no memory. */
+struct frontend *frontend_add(struct publisher *p, const struct frontend_key *key);
 int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
 		     struct frontend **frontend);
 void frontend_remove(struct publisher *p, struct frontend *f);
 
 /*
- * The number of a service port's counters, the same for all its frontends and versions; wanted: the
- * one an adopted version of it has, or NO_ID. New ones begin at zero. -ENOSPC.
+ * The number of a service port's counters, the same for all its frontends and versions: plan->id.
+ * wanted: the one an adopted version of it has, or NO_ID. New ones begin at zero. -ENOSPC.
  */
-int ident_get(struct publisher *p, const struct plan *plan, uint32_t wanted, uint32_t *id);
-void ident_drop(struct publisher *p, const struct plan *plan);
+int ident_get(struct publisher *p, struct plan *plan, uint32_t wanted);
+void ident_drop(struct publisher *p, struct plan *plan);
 /* Numbers of adopted versions that no service port took over are free again. */
 void ident_sweep(struct publisher *p);
-void ident_free(struct publisher *p);
-/* The number it has, -ENOENT: none. */
-int ident_find(struct publisher *p, const struct plan *plan, uint32_t *id);
 /* Note what differs between the plans an owner has and those it is going to have. */
 void departed_note(struct publisher *p, const struct owner *o, struct plan *const *plans,
 		   size_t count);
@@ -178,13 +190,21 @@ const uint32_t *version_run(const struct version *v, int class);
 /* The same content under another number and in other slots. */
 int version_copy(struct publisher *p, uint32_t from, uint32_t *version);
 void backend_write(struct publisher *p, const struct backend *b);
+/* A record at a number that is taken already. */
+int backend_add(struct publisher *p, const struct backend_key *key, uint32_t number);
+/* The backend of a number, if it is one. */
+struct backend *backend_at(const struct publisher *p, uint32_t number);
+struct backend *backend_find(struct publisher *p, const struct backend_key *key);
+uint32_t backend_number(const struct publisher *p, const struct backend *b);
 /* A new version with its slots and backends. */
 int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
-		 uint32_t id, uint32_t *version);
+		 uint32_t *version);
 /* Give back a version that no entry names any more, and all it holds. */
 void version_give(struct publisher *p, uint32_t version);
 struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16 port);
 void backend_drop(struct publisher *p, struct backend *b, uint32_t references);
+/* How many backends its runs have. */
+size_t version_count(const struct version *v);
 /* Is the class the first of those that share its run of slots? */
 bool run_is_first(const struct np_service *s, int class);
 

@@ -236,10 +236,11 @@ static int adopt_key(struct publisher *p, const struct np_range_key *key)
 /* Of versions that no adopted entry names the ranges are given back. */
 static void keep_named(struct publisher *p)
 {
-	struct frontend *f, *next;
+	struct frontend *f;
+	size_t place = 0;
 	struct ranges *r;
 
-	HASH_ITER (hh, p->frontends, f, next) {
+	while ((f = set_next(&p->frontends, &place))) {
 		r = ranges_get(p, f->version);
 		if (r)
 			r->given = false;

@@ -33,13 +33,25 @@ json_t *rpc_error_json(json_t *id, const struct rpc_error *error)
 			 error->data);
 }
 
+json_t *rpc_result_json(json_t *id, json_t *result)
+{
+	return json_pack("{s:s, s:O, s:O?}", "jsonrpc", "2.0", "id", id, "result", result);
+}
+
+void rpc_error_complete(struct rpc_error *error, int r)
+{
+	if (!error->code)
+		error->code = RPC_FAILED;
+	if (!error->message[0])
+		rpc_error_set(error, error->code, "%s", strerror(-r));
+}
+
 static bool id_valid(const json_t *id)
 {
 	return json_is_string(id) || json_is_number(id) || json_is_null(id);
 }
 
-/* Returns why it is not a request, or NULL. */
-static const char *request_fault(const json_t *request)
+const char *rpc_fault(const json_t *request)
 {
 	const json_t *id = json_object_get(request, "id");
 	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
@@ -67,7 +79,7 @@ int rpc_parse(const char *line, size_t length, json_t **request, json_t **answer
 	json_t *id;
 
 	parsed = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-	fault = parsed ? request_fault(parsed) : NULL;
+	fault = parsed ? rpc_fault(parsed) : NULL;
 	if (parsed && !fault) {
 		*request = TAKE_PTR(parsed);
 		return 0;
@@ -104,12 +116,8 @@ static int carry_out(const struct rpc_method *method, void *arg, json_t *params,
 		return -EINVAL;
 	}
 	r = method->handler(arg, params, result, error);
-	if (r >= 0)
-		return 0;
-	if (!error->code)
-		error->code = RPC_FAILED;
-	if (!error->message[0])
-		rpc_error_set(error, error->code, "%s", strerror(-r));
+	if (r < 0)
+		rpc_error_complete(error, r);
 	return r;
 }
 
@@ -130,11 +138,12 @@ int rpc_call(const struct rpc_method *methods, void *arg, const json_t *request,
 		rpc_error_set(&error, RPC_NO_METHOD, "there is no method \"%.64s\"", name);
 	if (!r && method->subscribes)
 		*subscribed = true;
+	if (r > 0)
+		return r;
 	if (!id)
 		return 0;
 
-	reply = r < 0 ? rpc_error_json(id, &error)
-		      : json_pack("{s:s, s:O, s:O?}", "jsonrpc", "2.0", "id", id, "result", result);
+	reply = r < 0 ? rpc_error_json(id, &error) : rpc_result_json(id, result);
 	if (!reply)
 		return -ENOMEM;
 	*answer = TAKE_PTR(reply);

@@ -53,9 +53,11 @@ static inline void rpc_error_clear(struct rpc_error *error)
 /*
  * Carries out one call. params is borrowed and is an object or NULL. Returns 0 with *result set (a
  * new reference; left NULL it is answered as null), or -errno with *error filled; a code left at 0
- * is answered as RPC_FAILED, an empty message as the text of the errno. May call server_notify(),
- * but not server_free().
+ * is answered as RPC_FAILED, an empty message as the text of the errno. Or one of these. May call
+ * server_notify(), but not server_free().
  */
+#define RPC_LATER 1 /* the answer is given later: server_defer() */
+#define RPC_AGAIN 2 /* it cannot be done now; it will be called again: server_wake() */
 typedef int (*rpc_handler)(void *arg, json_t *params, json_t **result, struct rpc_error *error);
 
 struct rpc_method {
@@ -67,12 +69,22 @@ struct rpc_method {
 /* The answer that reports an error; id is borrowed and may be NULL. NULL when out of memory. */
 json_t *rpc_error_json(json_t *id, const struct rpc_error *error);
 
+/* The answer to a call that succeeded; both borrowed. */
+json_t *rpc_result_json(json_t *id, json_t *result);
+
+/* Code and message of an error of which a handler may have left them out; r: what it returned. */
+void rpc_error_complete(struct rpc_error *error, int r);
+
+/* Why it is no request, or NULL. */
+const char *rpc_fault(const json_t *request);
+
 /* Sets *request, or *answer where the line is no valid request. -ENOMEM. */
 int rpc_parse(const char *line, size_t length, json_t **request, json_t **answer);
 
 /*
  * Carries out a request that rpc_parse() made. *answer stays NULL where none is wanted; *subscribed
- * becomes true where the method subscribes. -ENOMEM; a call that fails is an answer.
+ * becomes true where the method subscribes. -ENOMEM; a call that fails is an answer. RPC_LATER,
+ * RPC_AGAIN: as the handler returned.
  */
 int rpc_call(const struct rpc_method *methods, void *arg, const json_t *request, json_t **answer,
 	     bool *subscribed);

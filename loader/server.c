@@ -3,91 +3,41 @@
  * The connections of the config socket: lines in, calls, answers out, limits and turns. The file
  * system and credential side of the socket is in server_socket.c, methods belong to the caller.
  *
- * A peer has at most one complete line here; reading stops until that line was answered and the
- * answer was mostly read, so what a peer can make us hold is one line and one answer.
+ * A peer has at most one complete line here; reading stops until that line was carried out and the
+ * answer before it was mostly read. Answers may come later than that, in the order of the calls; of
+ * calls that wait so a peer has a limited number.
  */
 #include "server.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
 #include <event2/listener.h>
 #include <malloc.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 
-#include "server_socket.h"
+#include "server_private.h"
 #include "util.h"
 
-#define DEFAULT_MAX_LINE     (64UL << 20)
+#define DEFAULT_MAX_LINE     (512UL << 20)
+#define DEFAULT_MAX_PARSED   (64UL << 20)
 #define DEFAULT_MAX_CLIENTS  64
 #define DEFAULT_LINE_SECONDS 30
+#define LIBEVENT_READ	     4096 /* bytes, if there are so many */
 #define FIRST_BUFFER	     4096
-/* A longer line is large: one large line a loop turn is parsed, and all together have a budget. */
-#define LARGE_LINE	    (64UL << 10)
-#define LARGE_LINES_AT_ONCE 4
-/* With more than this unread, a peer's next line waits. */
-#define OUTPUT_LOW (64UL << 10)
 /* With more notifications than this unread, a peer is cut off. */
 #define OUTPUT_MAX (4UL << 20)
-
-TAILQ_HEAD(peer_queue, peer);
-
-struct peer {
-	TAILQ_ENTRY(peer) all;
-	TAILQ_ENTRY(peer) turn;
-	struct peer_queue *queue; /* where it waits for its turn, or NULL */
-	struct server *server;
-	struct bufferevent *bev;
-	struct event *deadline; /* of the line that has begun */
-	char *line;		/* the line being read; once complete, more may follow it */
-	size_t used;
-	size_t size;
-	size_t scanned; /* no newline before here, and one here if complete */
-	size_t answer;	/* bytes of the last answer, which OUTPUT_MAX does not count */
-	bool complete;
-	bool subscribed;
-	bool closing; /* goes when its output is written */
-	bool dead;    /* goes when its call returns */
-};
-
-struct server {
-	struct event_base *base;
-	const struct rpc_method *methods;
-	void *arg;
-	size_t max_line;
-	unsigned max_clients;
-	struct timeval patience;
-	struct server_socket socket;
-	struct evconnlistener *listener;
-	struct event *resume; /* accepting, after the descriptors ran out */
-	struct event *turn;
-	struct peer_queue peers;
-	struct peer_queue small;
-	struct peer_queue large;
-	unsigned clients;
-	size_t held; /* bytes in all line buffers */
-	struct peer *running;
-};
 
 static const struct timeval at_once = {};
 static const struct timeval accept_pause = {.tv_usec = 200 * 1000};
 
-static struct evbuffer *peer_output(const struct peer *peer)
-{
-	return bufferevent_get_output(peer->bev);
-}
-
-static void peer_leave_queue(struct peer *peer)
+void peer_leave_queue(struct peer *peer)
 {
 	if (peer->queue)
 		TAILQ_REMOVE(peer->queue, peer, turn);
 	peer->queue = NULL;
 }
 
-static void peer_forget_input(struct peer *peer)
+void peer_forget_input(struct peer *peer)
 {
 	peer->server->held -= peer->size;
 	util_free(&peer->line);
@@ -101,6 +51,8 @@ static void peer_free(struct peer **owner)
 
 	if (!peer)
 		return;
+	peer_forget_calls(peer);
+	json_decref(peer->put_off);
 	peer_leave_queue(peer);
 	peer_forget_input(peer);
 	TAILQ_REMOVE(&peer->server->peers, peer, all);
@@ -112,34 +64,12 @@ static void peer_free(struct peer **owner)
 	free(peer);
 }
 
-/* Closes the connection now, or as soon as the peer's own call has returned. */
-static void peer_drop(struct peer *peer)
+void peer_drop(struct peer *peer)
 {
 	if (peer == peer->server->running)
 		peer->dead = true;
 	else
 		peer_free(&peer);
-}
-
-/* ---- output ---- */
-
-static char *line_text(const json_t *object)
-{
-	return object ? json_dumps(object, JSON_COMPACT) : NULL;
-}
-
-/* Returns the bytes added, or -errno. */
-static ssize_t peer_write(struct peer *peer, const char *text)
-{
-	size_t length;
-
-	if (!text)
-		return -ENOMEM;
-	length = strlen(text);
-	if (evbuffer_add(peer_output(peer), text, length) ||
-	    evbuffer_add(peer_output(peer), "\n", 1))
-		return -ENOMEM;
-	return (ssize_t)length + 1;
 }
 
 /* Closes the connection once the error is written. What the peer still sends is not read. */
@@ -150,6 +80,7 @@ static void peer_cut(struct peer *peer, const struct rpc_error *error)
 
 	peer_leave_queue(peer);
 	peer_forget_input(peer);
+	peer_forget_calls(peer);
 	evtimer_del(peer->deadline);
 	bufferevent_disable(peer->bev, EV_READ);
 	bufferevent_setwatermark(peer->bev, EV_WRITE, 0, 0);
@@ -160,62 +91,11 @@ static void peer_cut(struct peer *peer, const struct rpc_error *error)
 
 /* ---- turns ---- */
 
-static void peer_resize(struct peer *peer, char *line, size_t size)
+void server_schedule(struct server *server)
 {
-	peer->server->held += size - peer->size;
-	peer->line = line;
-	peer->size = size;
-}
-
-/* Takes the line off the input. A buffer that grew large is given back before the call runs. */
-static void peer_consume_line(struct peer *peer)
-{
-	const size_t rest = peer->used - (peer->scanned + 1);
-	char *shorter;
-
-	if (!rest) {
-		peer_forget_input(peer);
-		return;
-	}
-	memmove(peer->line, peer->line + peer->scanned + 1, rest);
-	peer->used = rest;
-	peer->scanned = 0;
-	peer->complete = false;
-	if (peer->size <= LARGE_LINE)
-		return;
-	shorter = realloc(peer->line, rest);
-	if (shorter)
-		peer_resize(peer, shorter, rest);
-}
-
-static void peer_update(struct peer *peer);
-
-static void peer_run(struct peer *peer)
-{
-	struct server *server = peer->server;
-	json_auto_t *request = NULL;
-	json_auto_t *answer = NULL;
-	_cleanup_free_ char *text = NULL;
-	ssize_t length = 0;
-	int r;
-
-	peer_leave_queue(peer);
-	r = rpc_parse(peer->line, peer->scanned, &request, &answer);
-	peer_consume_line(peer);
-	if (request) {
-		server->running = peer;
-		r = rpc_call(server->methods, server->arg, request, &answer, &peer->subscribed);
-		server->running = NULL;
-	}
-	if (answer && !peer->dead) {
-		text = line_text(answer);
-		length = peer_write(peer, text);
-		peer->answer = length > 0 ? (size_t)length : 0;
-	}
-	if (peer->dead || r < 0 || length < 0)
-		peer_drop(peer);
-	else
-		peer_update(peer);
+	/* A timer and not an active event: the descriptors are polled between two turns. */
+	if (!evtimer_pending(server->turn, NULL))
+		evtimer_add(server->turn, &at_once);
 }
 
 static void server_turn(evutil_socket_t fd, short what, void *arg)
@@ -232,13 +112,16 @@ static void server_turn(evutil_socket_t fd, short what, void *arg)
 	for (; turns && (peer = TAILQ_FIRST(&server->small)); turns--)
 		peer_run(peer);
 	peer = TAILQ_FIRST(&server->large);
-	if (peer) {
+	if (peer)
 		peer_run(peer);
-		/* 64 MiB of JSON are 1 GiB of small pieces, which glibc keeps otherwise. */
+	/* 64 MiB of JSON are 1 GiB of small pieces, which glibc keeps otherwise. */
+	if (server->littered)
 		malloc_trim(0);
-	}
-	if (!TAILQ_EMPTY(&server->small) || !TAILQ_EMPTY(&server->large))
-		evtimer_add(server->turn, &at_once);
+	server->littered = false;
+	if (server->kicked)
+		server->kicked = server->work(server->arg);
+	if (server->kicked || !TAILQ_EMPTY(&server->small) || !TAILQ_EMPTY(&server->large))
+		server_schedule(server);
 }
 
 /* ---- input ---- */
@@ -254,27 +137,26 @@ static void peer_scan(struct peer *peer)
 	peer->scanned = end ? (size_t)(end - peer->line) : peer->used;
 }
 
-static void peer_enqueue(struct peer *peer)
+void peer_enqueue(struct peer *peer)
 {
 	struct server *server = peer->server;
 
-	if (peer->queue)
+	if (peer->queue || peer->blocked)
 		return;
-	peer->queue = peer->scanned > LARGE_LINE ? &server->large : &server->small;
+	peer->queue =
+		!peer->put_off && peer->scanned > LARGE_LINE ? &server->large : &server->small;
 	TAILQ_INSERT_TAIL(peer->queue, peer, turn);
-	/* A timer and not an active event: the descriptors are polled between two turns. */
-	if (!evtimer_pending(server->turn, NULL))
-		evtimer_add(server->turn, &at_once);
+	server_schedule(server);
 }
 
-/* Decides what a peer does next: wait for its turn, for its reader, or for more of its line. */
-static void peer_update(struct peer *peer)
+void peer_update(struct peer *peer)
 {
-	const bool backed_up = evbuffer_get_length(peer_output(peer)) > OUTPUT_LOW;
+	const bool backed_up =
+		evbuffer_get_length(peer_output(peer)) > OUTPUT_LOW || peer->n_calls >= CALLS_MAX;
 	struct server *server = peer->server;
 	struct rpc_error error = {};
 
-	if (peer->closing)
+	if (peer->closing || peer->put_off)
 		return;
 	peer_scan(peer);
 	if (peer->scanned > server->max_line) {
@@ -322,31 +204,61 @@ static int peer_reserve(struct peer *peer, size_t more)
 	return 0;
 }
 
+static void peer_refuse_line(struct peer *peer, int r)
+{
+	struct rpc_error error = {};
+
+	rpc_error_set(&error, RPC_LIMIT, "no memory for this line: %s",
+		      r == -ENOBUFS ? "too many long lines at once, try again" : strerror(-r));
+	peer_cut(peer, &error);
+}
+
 /*
- * The bytes are moved to a buffer of our own: a line of 64 MiB in an evbuffer is 16384 pieces,
+ * What there is beyond the 4096 bytes that libevent takes at a time, straight into the line. An end
+ * or an error is left for libevent to meet. Returns 0, or as peer_reserve().
+ */
+static int peer_read_on(struct peer *peer)
+{
+	const int fd = bufferevent_getfd(peer->bev);
+	size_t room;
+	ssize_t length;
+	int r;
+
+	if (memchr(peer->line + peer->scanned, '\n', peer->used - peer->scanned))
+		return 0;
+	r = peer_reserve(peer, LIBEVENT_READ);
+	if (r < 0)
+		return r;
+	room = peer->size - peer->used;
+	length = recv(fd, peer->line + peer->used, room < READ_AT_ONCE ? room : READ_AT_ONCE,
+		      MSG_DONTWAIT);
+	peer->used += length > 0 ? (size_t)length : 0;
+	return 0;
+}
+
+/*
+ * The bytes are moved to a buffer of our own: a line of 512 MiB in an evbuffer is 131072 pieces,
  * which would be walked from the first at every search.
  */
 static void peer_readable(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *input = bufferevent_get_input(bev);
-	struct peer *peer = arg;
-	struct rpc_error error = {};
 	size_t length = evbuffer_get_length(input);
+	struct peer *peer = arg;
 	int r;
 
 	if (!length || peer->closing)
 		return;
 	r = peer_reserve(peer, length);
-	if (r < 0) {
-		rpc_error_set(&error, RPC_LIMIT, "no memory for this line: %s",
-			      r == -ENOBUFS ? "too many long lines at once, try again"
-					    : strerror(-r));
-		peer_cut(peer, &error);
-		return;
+	if (!r) {
+		evbuffer_remove(input, peer->line + peer->used, length);
+		peer->used += length;
+		r = length == LIBEVENT_READ ? peer_read_on(peer) : 0;
 	}
-	evbuffer_remove(input, peer->line + peer->used, length);
-	peer->used += length;
-	peer_update(peer);
+	if (r < 0)
+		peer_refuse_line(peer, r);
+	else
+		peer_update(peer);
 }
 
 static void peer_written(struct bufferevent *bev, void *arg)
@@ -356,7 +268,7 @@ static void peer_written(struct bufferevent *bev, void *arg)
 	(void)bev;
 	if (!peer->closing)
 		peer_update(peer);
-	else if (!evbuffer_get_length(peer_output(peer)))
+	else if (!evbuffer_get_length(peer_output(peer)) && !peer->n_calls)
 		peer_drop(peer);
 }
 
@@ -377,7 +289,7 @@ static void peer_event(struct bufferevent *bev, short what, void *arg)
 	}
 	peer->closing = true;
 	bufferevent_setwatermark(peer->bev, EV_WRITE, 0, 0);
-	if (!evbuffer_get_length(peer_output(peer)))
+	if (!evbuffer_get_length(peer_output(peer)) && !peer->n_calls)
 		peer_drop(peer);
 }
 
@@ -402,6 +314,7 @@ static int peer_new(struct server *server, int *fd)
 	if (!peer)
 		return -ENOMEM;
 	peer->server = server;
+	TAILQ_INIT(&peer->calls);
 	TAILQ_INSERT_TAIL(&server->peers, peer, all);
 	server->clients++;
 	peer->bev = bufferevent_socket_new(server->base, *fd, BEV_OPT_CLOSE_ON_FREE);
@@ -531,6 +444,9 @@ int server_new(struct event_base *base, const struct server_options *options,
 	new->methods = methods;
 	new->arg = arg;
 	new->max_line = options->max_line ? options->max_line : DEFAULT_MAX_LINE;
+	new->max_parsed = options->max_parsed ? options->max_parsed : DEFAULT_MAX_PARSED;
+	new->long_line = options->long_line;
+	new->work = options->work;
 	new->max_clients = options->max_clients ? options->max_clients : DEFAULT_MAX_CLIENTS;
 	new->patience.tv_sec = options->line_seconds ? options->line_seconds : DEFAULT_LINE_SECONDS;
 	TAILQ_INIT(&new->peers);

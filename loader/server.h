@@ -14,14 +14,26 @@
 
 struct event_base;
 struct server;
+struct server_call;
 
-/* A 0 in the numbers takes the default: 64 MiB, 64 clients, 30 seconds. */
+/*
+ * Takes a long line (of more than SERVER_LONG bytes) over, *line to be freed by free(), and answers
+ * the call later; RPC_AGAIN: not now; -ENOTSUP: it is to be parsed as any other.
+ */
+#define SERVER_LONG (64UL << 10)
+typedef int (*server_long)(void *arg, char **line, size_t length, struct server_call *call);
+
+/* A 0 in the numbers takes the default: 512 MiB, 64 clients, 30 seconds, 64 MiB. */
 struct server_options {
 	const char *path;
 	const char *group; /* NULL: root only */
 	size_t max_line;   /* bytes, without the newline */
 	unsigned max_clients;
 	unsigned line_seconds; /* for a line that has begun, and for an answer that is not read */
+	size_t max_parsed;     /* of a line that long_line does not take */
+	server_long long_line; /* may be NULL */
+	/* Work in parts, between the turns of clients; true: there is more. May be NULL. */
+	bool (*work)(void *arg);
 };
 
 /*
@@ -35,6 +47,28 @@ int server_new(struct event_base *base, const struct server_options *options,
 
 /* Closes all connections, and removes the socket file if it is still this server's. */
 void server_free(struct server **server);
+
+/*
+ * The call under way is answered later, by server_answer(); its handler returns RPC_LATER. Clients
+ * are answered in the order of their calls. NULL: no memory.
+ */
+struct server_call *server_defer(struct server *server);
+
+/*
+ * r: what the handler would have returned, with *result or *error, which are borrowed. The call is
+ * gone then, and so is its client maybe.
+ */
+void server_answer(struct server_call **call, int r, json_t *result, struct rpc_error *error);
+
+/* The id of a call by a long line; borrowed. */
+void server_set_id(struct server_call *call, json_t *id);
+
+/* There is work to do. And calls that were put off (RPC_AGAIN) may be tried again. */
+void server_kick(struct server *server);
+void server_wake(struct server *server);
+
+/* Is anybody subscribed? */
+bool server_is_watched(const struct server *server);
 
 /* Sends a notification to every subscribed client. Takes params, which may be NULL. */
 void server_notify(struct server *server, const char *method, json_t *params);

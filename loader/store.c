@@ -11,75 +11,104 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "intern.h"
 #include "store_private.h"
 #include "util.h"
 
-static struct entry *find_entry(const struct store *store, const char *key)
+static uint32_t entry_hash(const char *key)
 {
-	struct entry *entry;
-
-	HASH_FIND_STR(store->entries, key, entry);
-	return entry;
+	return set_hash(key, strlen(key));
 }
 
-/* NULL also for names that are too long to be there. */
+static bool entry_is(const void *item, const void *key)
+{
+	return !strcmp(((const struct entry *)item)->key, key);
+}
+
+struct entry *store_find_entry(const struct store *store, const char *key)
+{
+	return set_find(&store->entries, entry_hash(key), entry_is, key);
+}
+
+/* Of entries only those that have an object: there may be room for others. */
+static const struct entry *find_whole(const struct store *store, const char *key)
+{
+	const struct entry *entry = store_find_entry(store, key);
+
+	return entry && entry->object && !entry->gone ? entry : NULL;
+}
+
+/* By interned names. */
+static uint32_t group_hash(const char *const names[2])
+{
+	return set_hash(names, 2 * sizeof(*names));
+}
+
+static bool group_is(const void *item, const void *key)
+{
+	const struct group *group = item;
+	const char *const *names = key;
+
+	return group->namespace == names[0] && group->name == names[1];
+}
+
 static struct group *find_group(const struct store *store, const char *namespace, const char *name)
 {
-	struct group *group;
-	char key[512];
-	int n;
+	const char *const names[2] = {intern_find(namespace), intern_find(name)};
 
-	n = snprintf(key, sizeof(key), "%s/%s", namespace, name);
-	if (n < 0 || (size_t)n >= sizeof(key))
+	if (!names[0] || !names[1])
 		return NULL;
-	HASH_FIND_STR(store->groups, key, group);
-	return group;
+	return set_find(&store->groups, group_hash(names), group_is, names);
 }
 
 static void free_group(struct group *group)
 {
-	free(group->namespace);
-	free(group->name);
+	intern_put(group->namespace);
+	intern_put(group->name);
 	free(group);
 }
 
 static int get_group(struct store *store, const char *namespace, const char *name,
 		     struct group **found)
 {
-	size_t size = strlen(namespace) + strlen(name) + 2;
 	struct group *group = find_group(store, namespace, name);
+	int err = -ENOMEM;
 
 	if (group) {
 		*found = group;
 		return 0;
 	}
-	group = calloc(1, sizeof(*group) + size);
+	group = calloc(1, sizeof(*group));
 	if (!group)
 		return -ENOMEM;
-	snprintf(group->key, size, "%s/%s", namespace, name);
-	group->namespace = strdup(namespace);
-	group->name = strdup(name);
-	if (group->namespace && group->name)
-		HASH_ADD_STR(store->groups, key, group);
-	if (!group->hh.tbl) {
+	group->namespace = intern(namespace);
+	group->name = intern(name);
+	if (group->namespace && group->name) {
+		const char *const names[2] = {group->namespace, group->name};
+
+		err = set_add(&store->groups, group_hash(names), group);
+	}
+	if (err) {
 		free_group(group);
-		return -ENOMEM;
+		return err;
 	}
 	*found = group;
 	return 0;
 }
 
-static void drop_group_if_unused(struct store *store, struct group *group)
+void store_drop_group_if_unused(struct store *store, struct group *group)
 {
+	const char *const names[2] = {group->namespace, group->name};
+
 	if (group->service || group->slices)
 		return;
-	HASH_DEL(store->groups, group);
+	set_remove(&store->groups, group_hash(names), group);
 	free_group(group);
 }
 
-static void drop_entry(struct store *store, struct entry *entry)
+void store_drop_entry(struct store *store, struct entry *entry)
 {
-	HASH_DEL(store->entries, entry);
+	set_remove(&store->entries, entry_hash(entry->key), entry);
 	kube_free(&entry->object);
 	free(entry);
 }
@@ -96,17 +125,20 @@ int store_new(struct store **store)
 
 void store_free(struct store **store)
 {
-	struct entry *entry, *next_entry;
-	struct group *group, *next_group;
+	struct entry *entry;
+	struct group *group;
+	size_t place = 0;
 
 	if (!*store)
 		return;
-	HASH_ITER (hh, (*store)->entries, entry, next_entry)
-		drop_entry(*store, entry);
-	HASH_ITER (hh, (*store)->groups, group, next_group) {
-		HASH_DEL((*store)->groups, group);
-		free_group(group);
+	while ((entry = set_next(&(*store)->entries, &place))) {
+		kube_free(&entry->object);
+		free(entry);
 	}
+	for (place = 0; (group = set_next(&(*store)->groups, &place));)
+		free_group(group);
+	set_free(&(*store)->entries);
+	set_free(&(*store)->groups);
 	free(*store);
 	*store = NULL;
 }
@@ -125,40 +157,67 @@ int store_change_new(struct store *store, bool replace, struct store_change **ch
 
 void store_change_free(struct store_change **change)
 {
-	struct staged *staged, *next;
+	struct store_change *own = TAKE_PTR(*change);
+	struct staged *staged;
 
-	if (!*change)
+	if (!own)
 		return;
-	HASH_ITER (hh, (*change)->staged, staged, next) {
-		HASH_DEL((*change)->staged, staged);
+	for (size_t i = 0; (staged = staged_at(own, i)); i++) {
 		kube_free(&staged->object);
 		kube_free(&staged->before);
-		free(staged);
+		free(staged->own);
 	}
-	free(*change);
-	*change = NULL;
+	for (size_t i = 0; i * STAGED_CHUNK < own->count; i++)
+		free(own->chunk[i]);
+	free(own->chunk);
+	set_free(&own->by_key);
+	free(own);
 }
 
-static int stage(struct store_change *change, const char *key, struct kube_object *object)
+static bool staged_is(const void *item, const void *key)
 {
-	struct staged *staged;
-	size_t size = strlen(key) + 1;
+	return !strcmp(((const struct staged *)item)->key, key);
+}
 
-	HASH_FIND_STR(change->staged, key, staged);
-	if (staged) {
-		kube_free(&staged->object);
-		staged->object = object;
+struct staged *store_staged(const struct store_change *change, const char *key)
+{
+	return set_find(&change->by_key, entry_hash(key), staged_is, key);
+}
+
+/* Room for one more at the end. */
+static int make_chunk(struct store_change *change)
+{
+	const size_t n = change->count / STAGED_CHUNK;
+	struct staged **more;
+
+	if (change->count % STAGED_CHUNK)
 		return 0;
-	}
-	staged = calloc(1, sizeof(*staged) + size);
-	if (!staged)
+	more = reallocarray(change->chunk, n + 1, sizeof(*more));
+	if (!more)
 		return -ENOMEM;
-	memcpy(staged->key, key, size);
-	HASH_ADD_STR(change->staged, key, staged);
-	if (!staged->hh.tbl) {
-		free(staged);
-		return -ENOMEM;
+	change->chunk = more;
+	more[n] = calloc(STAGED_CHUNK, sizeof(**more));
+	return more[n] ? 0 : -ENOMEM;
+}
+
+/* key is the object's, or is taken over where there is none. */
+static int stage(struct store_change *change, char *key, struct kube_object *object)
+{
+	struct staged *staged = store_staged(change, key);
+
+	if (!staged) {
+		if (make_chunk(change))
+			return -ENOMEM;
+		staged = &change->chunk[change->count / STAGED_CHUNK][change->count % STAGED_CHUNK];
+		staged->key = key;
+		if (set_add(&change->by_key, entry_hash(key), staged))
+			return -ENOMEM;
+		change->count++;
 	}
+	kube_free(&staged->object);
+	free(staged->own);
+	staged->key = key;
+	staged->own = object ? NULL : key;
 	staged->object = object;
 	return 0;
 }
@@ -174,56 +233,22 @@ int store_change_put(struct store_change *change, struct kube_object **object)
 
 int store_change_remove(struct store_change *change, const char *key)
 {
-	return stage(change, key, NULL);
+	char *own = strdup(key);
+	int err = own ? stage(change, own, NULL) : -ENOMEM;
+
+	if (err)
+		free(own);
+	return err;
 }
 
-/* Members other than those excepted are the same. */
-static bool same_except(json_t *a, json_t *b, const char *const *except)
+int store_make_entry(struct store *store, const char *key, struct entry **made)
 {
-	const char *name;
-	json_t *value;
-	size_t excepted_a = 0, excepted_b = 0;
+	struct entry *entry = calloc(1, sizeof(*entry));
 
-	if (!json_is_object(a) || !json_is_object(b))
-		return json_equal(a, b);
-	for (const char *const *e = except; *e; e++) {
-		excepted_a += json_object_get(a, *e) != NULL;
-		excepted_b += json_object_get(b, *e) != NULL;
-	}
-	if (json_object_size(a) - excepted_a != json_object_size(b) - excepted_b)
-		return false;
-	json_object_foreach (a, name, value) {
-		const char *const *e = except;
-
-		while (*e && strcmp(*e, name) != 0)
-			e++;
-		if (!*e && !json_equal(value, json_object_get(b, name)))
-			return false;
-	}
-	return true;
-}
-
-/* An object that was only written again gets a new version and is no change. */
-static bool same_object(json_t *a, json_t *b)
-{
-	static const char *const metadata[] = {"metadata", NULL};
-	static const char *const versions[] = {"resourceVersion", "managedFields", NULL};
-
-	return same_except(a, b, metadata) && same_except(json_object_get(a, "metadata"),
-							  json_object_get(b, "metadata"), versions);
-}
-
-static int make_entry(struct store *store, const char *key, struct entry **made)
-{
-	size_t size = strlen(key) + 1;
-	struct entry *entry;
-
-	entry = calloc(1, sizeof(*entry) + size);
 	if (!entry)
 		return -ENOMEM;
-	memcpy(entry->key, key, size);
-	HASH_ADD_STR(store->entries, key, entry);
-	if (!entry->hh.tbl) {
+	entry->key = key;
+	if (set_add(&store->entries, entry_hash(key), entry)) {
 		free(entry);
 		return -ENOMEM;
 	}
@@ -232,8 +257,8 @@ static int make_entry(struct store *store, const char *key, struct entry **made)
 }
 
 /* The group a Service or slice belongs to; NULL for other objects. */
-static int get_object_group(struct store *store, const struct kube_object *object,
-			    struct group **group)
+int store_get_object_group(struct store *store, const struct kube_object *object,
+			   struct group **group)
 {
 	*group = NULL;
 	if (object->kind == KUBE_SERVICE)
@@ -241,51 +266,6 @@ static int get_object_group(struct store *store, const struct kube_object *objec
 	if (object->kind == KUBE_SLICE && object->slice.service)
 		return get_group(store, object->slice.namespace, object->slice.service, group);
 	return 0;
-}
-
-/* Everything of the commit that needs memory; undone by undo_room(). */
-static int make_room(struct store *store, struct store_change *change)
-{
-	struct staged *staged, *next;
-	int err = 0;
-
-	HASH_ITER (hh, change->staged, staged, next) {
-		staged->entry = find_entry(store, staged->key);
-		if (!staged->object)
-			continue;
-		err = get_object_group(store, staged->object, &staged->group);
-		if (!err && !staged->entry)
-			err = make_entry(store, staged->key, &staged->entry);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static void undo_room(struct store *store, struct store_change *change)
-{
-	struct staged *staged, *next_staged;
-	struct group *group, *next_group;
-
-	HASH_ITER (hh, change->staged, staged, next_staged) {
-		if (staged->entry && !staged->entry->object)
-			drop_entry(store, staged->entry);
-		staged->entry = NULL;
-	}
-	HASH_ITER (hh, store->groups, group, next_group)
-		drop_group_if_unused(store, group);
-}
-
-static void touch(struct commit *commit, struct group *group)
-{
-	if (!group || group->touched)
-		return;
-	group->touched = true;
-	if (commit->touched)
-		commit->last_touched->next_touched = group;
-	else
-		commit->touched = group;
-	commit->last_touched = group;
 }
 
 /* Take entry out of what refers to it. Its group may be left empty until the commit ends. */
@@ -317,142 +297,6 @@ void store_link(struct entry *entry, struct group *group)
 	}
 }
 
-/* Put the staged object in place of the one that is there, if any. Cannot fail. */
-static void apply_put(struct commit *commit, struct staged *staged)
-{
-	struct entry *entry = staged->entry;
-
-	staged->changed = !entry->object || !same_object(entry->object->json, staged->object->json);
-	if (staged->changed) {
-		touch(commit, entry->group);
-		touch(commit, staged->group);
-		commit->result.applied++;
-	} else {
-		commit->result.unchanged++;
-	}
-	/* Taken over even if unchanged: it is shown as it was given last. */
-	if (entry->object) {
-		staged->group_before = entry->group;
-		store_unlink(entry);
-		staged->before = TAKE_PTR(entry->object);
-	} else {
-		commit->store->count[staged->object->kind]++;
-	}
-	staged->kind = staged->object->kind;
-	entry->object = TAKE_PTR(staged->object);
-	entry->delivery = commit->store->delivery;
-	store_link(entry, staged->group);
-}
-
-/* Out of the store, but kept until it has been told of. Cannot fail. */
-static void apply_remove(struct commit *commit, struct entry *entry)
-{
-	touch(commit, entry->group);
-	entry->group_before = entry->group;
-	store_unlink(entry);
-	entry->gone = true;
-	DL_APPEND(commit->removed, entry);
-	commit->store->count[entry->object->kind]--;
-	commit->result.removed++;
-}
-
-static void apply(struct commit *commit, struct store_change *change)
-{
-	struct staged *staged, *next_staged, *found;
-	struct entry *entry, *next_entry;
-
-	if (change->replace) {
-		HASH_ITER (hh, commit->store->entries, entry, next_entry) {
-			HASH_FIND_STR(change->staged, entry->key, found);
-			if (!found)
-				apply_remove(commit, entry);
-		}
-	}
-	HASH_ITER (hh, change->staged, staged, next_staged) {
-		if (staged->object)
-			apply_put(commit, staged);
-		else if (staged->entry)
-			apply_remove(commit, staged->entry);
-		else
-			commit->result.missing++;
-	}
-}
-
-static void tell_object(const struct store_visitor *visitor, const struct entry *entry,
-			const char *event)
-{
-	if (visitor->object && entry->object)
-		visitor->object(entry->key, event, visitor->arg);
-}
-
-static void tell_node(const struct store_visitor *visitor, const struct entry *entry)
-{
-	if (visitor->node && entry->object->kind == KUBE_NODE)
-		visitor->node(entry->object->node.name, visitor->arg);
-	if (visitor->service_cidr && entry->object->kind == KUBE_SERVICE_CIDR)
-		visitor->service_cidr(visitor->arg);
-}
-
-/* What services are planned for first; and what was done to an object once it is done. */
-static void tell(struct commit *commit, struct store_change *change,
-		 const struct store_visitor *visitor)
-{
-	const struct staged *staged;
-	const struct entry *entry;
-
-	DL_FOREACH(commit->removed, entry)
-	tell_node(visitor, entry);
-	for (staged = change->staged; staged; staged = staged->hh.next)
-		if (staged->changed)
-			tell_node(visitor, staged->entry);
-	store_try(commit, change, visitor);
-	DL_FOREACH(commit->removed, entry)
-	tell_object(visitor, entry, "removed");
-	for (staged = change->staged; staged; staged = staged->hh.next)
-		if (staged->changed)
-			tell_object(visitor, staged->entry, "applied");
-}
-
-static void clean_up(struct commit *commit)
-{
-	struct entry *entry, *next_entry;
-	struct group *group;
-
-	DL_FOREACH_SAFE(commit->removed, entry, next_entry)
-	{
-		DL_DELETE(commit->removed, entry);
-		drop_entry(commit->store, entry);
-	}
-	while (commit->touched) {
-		group = commit->touched;
-		commit->touched = TAKE_PTR(group->next_touched);
-		group->touched = group->tried = group->refused = false;
-		drop_group_if_unused(commit->store, group);
-	}
-}
-
-int store_commit(struct store *store, struct store_change **change,
-		 const struct store_visitor *visitor, struct store_result *result)
-{
-	_cleanup_(store_change_free) struct store_change *own = TAKE_PTR(*change);
-	struct commit commit = {.store = store};
-	int err;
-
-	if (own->store != store)
-		return -EINVAL;
-	err = make_room(store, own);
-	if (err) {
-		undo_room(store, own);
-		return err;
-	}
-	apply(&commit, own);
-	if (visitor)
-		tell(&commit, own, visitor);
-	clean_up(&commit);
-	*result = commit.result;
-	return 0;
-}
-
 const struct kube_service *store_service(const struct store *store, const char *namespace,
 					 const char *name)
 {
@@ -470,16 +314,15 @@ const struct kube_node *store_node(const struct store *store, const char *name)
 	n = snprintf(key, sizeof(key), "%s %s", kube_kind_name(KUBE_NODE), name);
 	if (n < 0 || (size_t)n >= sizeof(key))
 		return NULL;
-	entry = find_entry(store, key);
-	return entry && !entry->gone ? &entry->object->node : NULL;
+	entry = find_whole(store, key);
+	return entry ? &entry->object->node : NULL;
 }
 
 const struct kube_slice *store_slice(const struct store *store, const char *key)
 {
-	const struct entry *entry = find_entry(store, key);
+	const struct entry *entry = find_whole(store, key);
 
-	return entry && !entry->gone && entry->object->kind == KUBE_SLICE ? &entry->object->slice
-									  : NULL;
+	return entry && entry->object->kind == KUBE_SLICE ? &entry->object->slice : NULL;
 }
 
 int store_slices(const struct store *store, const char *namespace, const char *service,
@@ -513,14 +356,14 @@ int store_each(const struct store *store, int (*visit)(const struct kube_object 
 {
 	_cleanup_free_ const struct entry **sorted = NULL;
 	const struct entry *entry;
-	size_t n = 0;
+	size_t n = 0, place = 0;
 	int err = 0;
 
-	sorted = calloc(HASH_COUNT(store->entries) + 1UL, sizeof(const struct entry *));
+	sorted = calloc(store->entries.count + 1, sizeof(const struct entry *));
 	if (!sorted)
 		return -ENOMEM;
-	for (entry = store->entries; entry; entry = entry->hh.next)
-		if (!entry->gone)
+	while ((entry = set_next(&store->entries, &place)))
+		if (!entry->gone && entry->object)
 			sorted[n++] = entry;
 	qsort(sorted, n, sizeof(*sorted), compare_entries);
 	for (size_t i = 0; i < n && !err; i++)
@@ -540,7 +383,7 @@ void store_deliver(struct store *store)
 
 bool store_is_delivered(const struct store *store, const char *key)
 {
-	const struct entry *entry = find_entry(store, key);
+	const struct entry *entry = store_find_entry(store, key);
 
 	return entry && entry->delivery == store->delivery;
 }

@@ -55,6 +55,29 @@ struct store_visitor {
 int store_commit(struct store *store, struct store_change **change,
 		 const struct store_visitor *visitor, struct store_result *result);
 
+/*
+ * The same in parts, between which the store may be read, but not changed. store_step() goes on
+ * with it, calling service up to max times; 1: there is more, 0: all but the end is done, -ENOMEM.
+ * store_end() frees all, also of a commit that failed.
+ */
+struct commit;
+int store_begin(struct store *store, struct store_change **change,
+		const struct store_visitor *visitor, struct commit **commit);
+int store_step(struct commit *commit, size_t max);
+void store_end(struct commit **commit, struct store_result *result);
+
+/* Before its end: how much of it there is so far; and each object that it put, or key removed, in
+ * order; *place: 0 at first. */
+const struct store_result *store_so_far(const struct commit *commit);
+struct store_put {
+	struct kube_object *object; /* NULL: removed */
+	const char *key;
+};
+bool store_next_put(const struct commit *commit, size_t *place, struct store_put *put);
+
+/* Every object, in no order; as long as the store does not change. *place: 0 at first. */
+struct kube_object *store_next(const struct store *store, size_t *place);
+
 /* NULL where there is none. Borrowed: valid until the next commit. */
 const struct kube_service *store_service(const struct store *store, const char *namespace,
 					 const char *name);

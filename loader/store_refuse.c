@@ -23,9 +23,11 @@ static void undo_put(struct commit *commit, struct staged *staged)
 	struct entry *entry = staged->entry;
 
 	store_unlink(entry);
-	kube_free(&entry->object);
+	/* Back to where it came from: as long as the change is there, the entry has its key. */
+	staged->object = TAKE_PTR(entry->object);
 	entry->object = TAKE_PTR(staged->before);
 	if (entry->object) {
+		entry->key = entry->object->key;
 		store_link(entry, staged->group_before);
 	} else {
 		commit->store->count[staged->kind]--;
@@ -56,7 +58,7 @@ static void undo_refused(struct commit *commit, struct store_change *change)
 		if (entry->object && is_refused(entry->group_before))
 			undo_remove(commit, entry);
 	}
-	for (staged = change->staged; staged; staged = staged->hh.next) {
+	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
 		if (!staged->changed ||
 		    !(is_refused(staged->group) || is_refused(staged->group_before)))
 			continue;
@@ -66,39 +68,38 @@ static void undo_refused(struct commit *commit, struct store_change *change)
 	}
 }
 
-/* Once each; those that fail once more when others have changed. */
-static bool try_all(struct commit *commit, const struct store_visitor *visitor)
+/* Those that failed in this pass are refused, and what the change did to them is undone. */
+static void refuse_failed(struct commit *commit)
 {
-	bool failed, done;
-
-	do {
-		failed = done = false;
-		for (struct group *group = commit->touched; group; group = group->next_touched) {
-			if (group->tried)
-				continue;
-			group->tried =
-				!visitor->service(group->namespace, group->name, visitor->arg);
-			failed |= !group->tried;
-			done |= group->tried;
-		}
-	} while (failed && done);
-	return !failed;
+	for (struct group *group = commit->touched; group; group = group->next_touched) {
+		commit->result.refused += !group->tried;
+		group->refused |= !group->tried;
+		group->tried = true;
+	}
+	undo_refused(commit, commit->change);
 }
 
-void store_try(struct commit *commit, struct store_change *change,
-	       const struct store_visitor *visitor)
+/* Once each; those that fail once more when others have changed. */
+bool store_try(struct commit *commit, size_t max)
 {
+	const struct store_visitor *visitor = &commit->visitor;
 	struct group *group;
 
-	while (visitor->service && !try_all(commit, visitor)) {
-		for (group = commit->touched; group; group = group->next_touched) {
-			commit->result.refused += !group->tried;
-			group->refused |= !group->tried;
-			group->tried = true;
-		}
-		undo_refused(commit, change);
+	for (; max && (group = commit->next); commit->next = group->next_touched) {
+		if (group->tried || !visitor->service)
+			continue;
+		group->tried = !visitor->service(group->namespace, group->name, visitor->arg);
+		commit->failed |= !group->tried;
+		commit->done |= group->tried;
+		max--;
 	}
-	for (group = commit->touched; visitor->refused && group; group = group->next_touched)
-		if (group->refused)
-			visitor->refused(group->namespace, group->name, visitor->arg);
+	if (commit->next)
+		return true;
+	if (!commit->failed)
+		return false;
+	if (!commit->done)
+		refuse_failed(commit);
+	commit->failed = commit->done = false;
+	commit->next = commit->touched;
+	return true;
 }

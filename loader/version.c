@@ -22,7 +22,7 @@ struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16
 
 void backend_write(struct publisher *p, const struct backend *b)
 {
-	struct np_backend *entry = &p->tables->backends[b->number];
+	struct np_backend *entry = &p->tables->backends[backend_number(p, b)];
 	unsigned i;
 
 	/* Word by word: programs may be reading; an address changes when the node's does. */
@@ -43,7 +43,7 @@ static void backend_source(struct publisher *p, struct backend *b)
 {
 	struct publish_addresses source = {};
 
-	if (p->source(p->source_arg, b->key.family, &b->key.addr, &source))
+	if (p->source(p->source_arg, b->entry.family, &b->entry.addr, &source))
 		return;
 	b->entry.snat = source.addr;
 	b->entry.source = source.more;
@@ -52,11 +52,10 @@ static void backend_source(struct publisher *p, struct backend *b)
 
 static void backend_fill(struct publisher *p, struct backend *b)
 {
-	memset(&p->tables->backends[b->number], 0, sizeof(struct np_backend));
-	memset(&p->tables->snat_ports[b->number], 0, sizeof(struct np_ports));
-	b->entry.addr = b->key.addr;
-	b->entry.port = b->key.port;
-	b->entry.family = b->key.family;
+	const uint32_t number = backend_number(p, b);
+
+	memset(&p->tables->backends[number], 0, sizeof(struct np_backend));
+	memset(&p->tables->snat_ports[number], 0, sizeof(struct np_ports));
 	backend_source(p, b);
 	backend_write(p, b);
 }
@@ -75,45 +74,88 @@ static int take_backend(struct publisher *p, const struct backend_key *key, uint
 	return space_take_backend(p->space, number);
 }
 
+static uint32_t hash_of(const struct backend_key *key)
+{
+	return set_hash(key, sizeof(*key));
+}
+
+static bool is(const void *item, const void *wanted)
+{
+	const struct backend_entry *entry = &((const struct backend *)item)->entry;
+	const struct backend_key *key = wanted;
+
+	return entry->port == key->port && entry->family == key->family &&
+	       same_bytes(&entry->addr, &key->addr, sizeof(key->addr));
+}
+
+struct backend *backend_find(struct publisher *p, const struct backend_key *key)
+{
+	return set_find(&p->backends, hash_of(key), is, key);
+}
+
+uint32_t backend_number(const struct publisher *p, const struct backend *b)
+{
+	return (uint32_t)(b - p->backend);
+}
+
+struct backend *backend_at(const struct publisher *p, uint32_t number)
+{
+	return number < p->tables->size[TABLE_backends] && p->backend[number].there
+		       ? &p->backend[number]
+		       : NULL;
+}
+
+int backend_add(struct publisher *p, const struct backend_key *key, uint32_t number)
+{
+	struct backend *b = &p->backend[number];
+	int rc = set_add(&p->backends, hash_of(key), b);
+
+	if (rc)
+		return rc;
+	*b = (struct backend){
+		.entry = {.addr = key->addr, .port = key->port, .family = key->family},
+		.there = true,
+	};
+	return 0;
+}
+
 static int backend_get(struct publisher *p, const struct backend_key *key, struct backend **backend)
 {
-	struct backend *b;
+	struct backend *b = backend_find(p, key);
+	uint32_t number;
 	int rc;
 
-	HASH_FIND(hh, p->backends, key, sizeof(*key), b);
 	if (b) {
 		*backend = b;
 		return 0;
 	}
-	b = calloc(1, sizeof(*b));
-	if (!b)
-		return -ENOMEM;
-	rc = take_backend(p, key, &b->number);
+	rc = take_backend(p, key, &number);
 	if (rc) {
 		p->full = TABLE_backends;
-		free(b);
 		return rc;
 	}
-	b->key = *key;
-	HASH_ADD(hh, p->backends, key, sizeof(b->key), b);
-	p->by_number[b->number] = b;
-	backend_fill(p, b);
-	*backend = b;
+	rc = backend_add(p, key, number);
+	if (rc) {
+		space_give_backend(p->space, number);
+		return rc;
+	}
+	*backend = &p->backend[number];
+	backend_fill(p, *backend);
 	return 0;
 }
 
 void backend_drop(struct publisher *p, struct backend *b, uint32_t references)
 {
-	struct np_backend *entry = &p->tables->backends[b->number];
+	const struct backend_key key = backend_key(b->entry.family, &b->entry.addr, b->entry.port);
+	const uint32_t number = backend_number(p, b);
 
 	b->references -= references < b->references ? references : b->references;
 	if (b->references)
 		return;
-	__atomic_store_n(&entry->flags, 0, __ATOMIC_RELEASE);
-	p->by_number[b->number] = NULL;
-	space_give_backend(p->space, b->number);
-	HASH_DEL(p->backends, b);
-	free(b);
+	__atomic_store_n(&p->tables->backends[number].flags, 0, __ATOMIC_RELEASE);
+	space_give_backend(p->space, number);
+	set_remove(&p->backends, hash_of(&key), b);
+	*b = (struct backend){};
 }
 
 /* Local and zone may change while the address stays: bytes that stand for themselves. */
@@ -130,8 +172,8 @@ static void run_drop(struct publisher *p, uint32_t first, const uint32_t *number
 	uint32_t i;
 
 	for (i = 0; i < filled; i++)
-		if (number[i] < p->tables->size[TABLE_backends] && p->by_number[number[i]])
-			backend_drop(p, p->by_number[number[i]], 1);
+		if (backend_at(p, number[i]))
+			backend_drop(p, backend_at(p, number[i]), 1);
 	space_give_slots(p->space, first, count);
 }
 
@@ -173,7 +215,7 @@ static int run_make(struct publisher *p, const struct plan *plan, const struct p
 		}
 		b->references++;
 		backend_mark(p, b, pb);
-		number[i] = b->number;
+		number[i] = backend_number(p, b);
 	}
 	qsort(number, policy->count, sizeof(*number), by_number);
 	return 0;
@@ -200,6 +242,15 @@ bool run_is_first(const struct np_service *s, int class)
 		if (s->policy[i].count && s->policy[i].slot == s->policy[class].slot)
 			return false;
 	return s->policy[class].count;
+}
+
+size_t version_count(const struct version *v)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < NP_CLASSES; i++)
+		count += run_is_first(&v->service, i) ? v->service.policy[i].count : 0;
+	return count;
 }
 
 const uint32_t *version_run(const struct version *v, int class)
@@ -260,7 +311,6 @@ int version_take(struct publisher *p, size_t count, uint32_t *version)
 		free(v);
 		return rc;
 	}
-	v->count = count;
 	p->version[*version] = v;
 	return 0;
 }
@@ -281,16 +331,27 @@ void version_write(struct publisher *p, uint32_t version)
 	p->tables->services[version] = v->service;
 }
 
+/* Room for the runs that fill_policies() makes: a list that classes share is one. */
+static size_t count_numbers(const struct plan_frontend *f)
+{
+	size_t count = 0;
+	int i, j;
+
+	for (i = 0; i < NP_CLASSES; i++) {
+		for (j = 0; j < i; j++)
+			if (f->policy[j].backend == f->policy[i].backend)
+				break;
+		count += j == i ? f->policy[i].count : 0;
+	}
+	return count;
+}
+
 int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
-		 uint32_t id, uint32_t *version)
+		 uint32_t *version)
 {
 	struct np_service *s;
-	size_t count = 0;
-	int i, rc;
+	int rc = version_take(p, count_numbers(f), version);
 
-	for (i = 0; i < NP_CLASSES; i++)
-		count += f->policy[i].count;
-	rc = version_take(p, count, version);
 	if (rc)
 		return rc;
 	s = &p->version[*version]->service;
@@ -298,7 +359,7 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 	s->port = f->port;
 	s->protocol = plan->protocol;
 	s->family = plan->family;
-	s->id = id;
+	s->id = plan->id;
 	if (policies_differ(&f->policy[NP_CLASS_NODE], &f->policy[NP_CLASS_OUTSIDE]))
 		s->flags |= NP_SERVICE_NODE_CLASS;
 	s->affinity = plan->affinity_seconds * tables_hertz();
@@ -336,8 +397,8 @@ static int copy_run(struct publisher *p, const struct version *old, struct versi
 		return rc;
 	for (i = 0; i < policy->count; i++) {
 		v->number[(*filled)++] = number[i];
-		if (number[i] < p->tables->size[TABLE_backends] && p->by_number[number[i]])
-			p->by_number[number[i]]->references++;
+		if (backend_at(p, number[i]))
+			backend_at(p, number[i])->references++;
 	}
 	v->service.policy[class].slot = first;
 	v->service.policy[class].count = policy->count;
@@ -349,7 +410,7 @@ int version_copy(struct publisher *p, uint32_t from, uint32_t *version)
 	const struct version *old = p->version[from];
 	struct version *v;
 	size_t filled = 0;
-	int i, rc = version_take(p, old->count, version);
+	int i, rc = version_take(p, version_count(old), version);
 
 	if (rc)
 		return rc;
@@ -386,11 +447,11 @@ void version_give(struct publisher *p, uint32_t version)
 
 void publish_sources(struct publisher *p)
 {
-	struct backend *b, *next;
-
-	HASH_ITER (hh, p->backends, b, next) {
-		backend_source(p, b);
-		backend_write(p, b);
+	for (uint32_t i = 0; i < p->tables->size[TABLE_backends]; i++) {
+		if (!p->backend[i].there)
+			continue;
+		backend_source(p, &p->backend[i]);
+		backend_write(p, &p->backend[i]);
 	}
 }
 
@@ -403,7 +464,7 @@ int publish_each_backend(struct publisher *p,
 	int rc;
 
 	for (i = 0; i < p->tables->size[TABLE_backends]; i++) {
-		b = p->by_number[i];
+		b = backend_at(p, i);
 		if (!b)
 			continue;
 		view = (struct publish_backend){i, b->references, &p->tables->backends[i]};

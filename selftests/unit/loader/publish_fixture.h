@@ -92,6 +92,17 @@ static inline int set_up(void **state)
 	return 0;
 }
 
+/* As if nothing had ever been published. */
+static inline void empty_tables(struct fixture *f)
+{
+#define X(name, type) memset(f->t->name, 0, f->t->size[TABLE_##name] * sizeof(type));
+	X(frontends, struct np_bucket)
+	X(services, struct np_service)
+	X(slots, struct np_slots)
+	X(backends, struct np_backend)
+#undef X
+}
+
 static inline int tear_down(void **state)
 {
 	struct fixture *f = *state;
@@ -99,12 +110,7 @@ static inline int tear_down(void **state)
 	close_all(f);
 	if (f->options->bpffs)
 		assert_int_equal(tables_unpin(f->options->bpffs), 0);
-#define X(name, type) memset(f->t->name, 0, f->t->size[TABLE_##name] * sizeof(type));
-	X(frontends, struct np_bucket)
-	X(services, struct np_service)
-	X(slots, struct np_slots)
-	X(backends, struct np_backend)
-#undef X
+	empty_tables(f);
 	free(f);
 	return 0;
 }
@@ -208,7 +214,8 @@ static const struct np_service *find(const struct tables *t, int family, const u
 	return NULL;
 }
 
-static const struct np_service *find4(struct fixture *f, __be32 ip, uint16_t port, uint64_t **entry)
+static inline const struct np_service *find4(struct fixture *f, __be32 ip, uint16_t port,
+					     uint64_t **entry)
 {
 	union np_addr addr = {.word = {ip}};
 

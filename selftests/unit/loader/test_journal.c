@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -27,6 +28,8 @@
 
 #define MIB  (1 << 20)
 #define LONG (10 * MIB)
+
+#define LINE(n) "{\"method\":\"apply\",\"params\":{\"objects\":[{\"n\":" #n "}]}}\n"
 
 struct fixture {
 	char base[64]; /* the temporary directory */
@@ -72,13 +75,22 @@ struct seen {
 	int stop_at;
 };
 
-static int see(json_t *line, void *arg)
+/* line NULL: damage. */
+static int see(const char *line, size_t size, int64_t at, void *arg)
 {
-	int number = json_integer_value(json_object_get(line, "n"));
-	size_t length = json_string_length(json_object_get(line, "text"));
+	json_t *json = line ? json_loadb(line, size, 0, NULL) : NULL;
+	json_t *object =
+		json_array_get(json_object_get(json_object_get(json, "params"), "objects"), 0);
+	int number = json_integer_value(json_object_get(object, "n"));
+	size_t length = json_string_length(json_object_get(object, "text"));
 	struct seen *seen = arg;
 	size_t end = strlen(seen->text);
+	bool is_line = !line || json;
 
+	(void)at;
+	json_decref(json);
+	if (!is_line)
+		return -EBADMSG;
 	snprintf(seen->text + end, sizeof(seen->text) - end, "%d ", number);
 	if (length > seen->longest)
 		seen->longest = length;
@@ -110,34 +122,41 @@ static void reopen_damaged(struct fixture *f, const char *wanted)
 	assert_string_equal(seen.text, wanted);
 }
 
-static json_t *line_of(int number, size_t length)
+static char *object_of(int number, size_t length)
 {
-	_cleanup_free_ char *text = malloc(length + 1);
-	json_t *line;
+	char *text = malloc(length + 64);
+	int n;
 
 	assert_non_null(text);
-	memset(text, 'x', length);
-	line = json_pack("{s:i,s:s%}", "n", number, "text", text, length);
-	assert_non_null(line);
-	return line;
+	n = sprintf(text, "{\"n\":%d,\"text\":\"", number);
+	memset(text + n, 'x', length);
+	strcpy(text + n + length, "\"}");
+	return text;
+}
+
+static int write_line(struct fixture *f, bool anew, int number, size_t length, int64_t *at)
+{
+	_cleanup_free_ char *object = object_of(number, length);
+	int rc = journal_begin(f->journal, anew ? "replace" : "apply", anew);
+
+	rc = rc ?: journal_add(f->journal, object, strlen(object), at);
+	return rc ?: journal_end(f->journal);
 }
 
 static int append(struct fixture *f, int number, size_t length)
 {
-	json_t *line = line_of(number, length);
-	int rc = journal_append(f->journal, line);
+	int64_t at;
 
-	json_decref(line);
-	return rc;
+	return write_line(f, false, number, length, &at);
 }
 
 static int rewrite(struct fixture *f, int number, size_t length)
 {
-	json_t *line = line_of(number, length);
-	int rc = journal_rewrite(f->journal, line);
+	int64_t at;
+	int rc = write_line(f, true, number, length, &at);
 
-	json_decref(line);
-	return rc;
+	rc = rc ?: journal_sync(f->journal);
+	return rc ?: journal_replace(f->journal);
 }
 
 static off_t size_of(const char *path)
@@ -217,7 +236,7 @@ static void a_damaged_line_costs_no_other(void **state)
 		assert_int_equal(journal_open(f->dir, &f->journal), 0);
 		reopen_damaged(f, "1 0 ");
 	}
-	add_bytes(f, "X\"n\":2}\n{\"n\":3}\n");
+	add_bytes(f, "X\"n\":2}\n" LINE(3));
 	journal_close(&f->journal);
 	assert_int_equal(journal_open(f->dir, &f->journal), 0);
 	reopen_damaged(f, "1 0 3 ");
@@ -276,7 +295,7 @@ static void a_rewrite_is_another_file(void **state)
 	struct fixture *f = *state;
 	_cleanup_close_ int old = -1;
 	struct stat before, after;
-	char text[16] = "";
+	char text[64] = "";
 
 	reopen(f, "");
 	assert_int_equal(append(f, 1, 10), 0);
@@ -285,8 +304,8 @@ static void a_rewrite_is_another_file(void **state)
 	assert_int_equal(rewrite(f, 2, 10), 0);
 	assert_int_equal(stat(f->path, &after), 0);
 	assert_int_not_equal(before.st_ino, after.st_ino);
-	assert_int_equal(read(old, text, 6), 6);
-	assert_string_equal(text, "{\"n\":1");
+	assert_int_equal(read(old, text, 43), 43);
+	assert_string_equal(text, "{\"method\":\"apply\",\"params\":{\"objects\":[{\"n\"");
 	assert_int_equal(fstat(old, &after), 0);
 	assert_int_equal(before.st_size, after.st_size);
 }
@@ -307,6 +326,55 @@ static void a_rewrite_left_half_done_is_no_harm(void **state)
 	reopen(f, "1 ");
 	assert_int_equal(rewrite(f, 2, 1), 0);
 	reopen(f, "2 ");
+}
+
+/* What was added can be read where it is said to be; of a new file, once it is in place. */
+static void texts_are_where_they_are_said_to_be(void **state)
+{
+	struct fixture *f = *state;
+	int64_t at[3];
+	char text[64];
+
+	reopen(f, "");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(write_line(f, false, i, 5, &at[i]), 0);
+	for (int i = 0; i < 3; i++) {
+		_cleanup_free_ char *wanted = object_of(i, 5);
+
+		assert_int_equal(journal_read(f->journal, at[i], strlen(wanted), text), 0);
+		assert_string_equal(text, wanted);
+	}
+	assert_int_equal(journal_begin(f->journal, "replace", true), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(journal_add(f->journal, "[12345]", 7, &at[i]), 0);
+	assert_int_equal(journal_end(f->journal), 0);
+	assert_int_equal(journal_sync(f->journal), 0);
+	assert_int_equal(journal_replace(f->journal), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(journal_read(f->journal, at[i], 7, text), 0);
+		assert_string_equal(text, "[12345]");
+	}
+	assert_int_equal(journal_read(f->journal, at[2] + 100, 7, text), -EIO);
+}
+
+static void a_line_that_is_given_up_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	off_t whole;
+	int64_t at;
+
+	reopen(f, "");
+	assert_int_equal(append(f, 1, 10), 0);
+	whole = size_of(f->path);
+	for (int anew = 0; anew < 2; anew++) {
+		_cleanup_free_ char *object = object_of(2, MIB);
+
+		assert_int_equal(journal_begin(f->journal, "replace", anew), 0);
+		assert_int_equal(journal_add(f->journal, object, strlen(object), &at), 0);
+		journal_abandon(f->journal);
+		assert_int_equal(size_of(f->path), whole);
+		reopen(f, "1 ");
+	}
 }
 
 static void it_is_long_at_twice_what_was_rewritten(void **state)
@@ -444,6 +512,8 @@ int main(void)
 		TEST(a_rewrite_leaves_its_line_alone),
 		TEST(a_rewrite_is_another_file),
 		TEST(a_rewrite_left_half_done_is_no_harm),
+		TEST(texts_are_where_they_are_said_to_be),
+		TEST(a_line_that_is_given_up_leaves_nothing),
 		TEST(it_is_long_at_twice_what_was_rewritten),
 		TEST(writing_that_fails_leaves_the_file_as_it_was),
 		TEST(a_line_that_cannot_be_read_is_not_cut_off),

@@ -168,13 +168,13 @@ static void slice_is_read_whole(void **state)
 	assert_true(slice->endpoint[0].serving && slice->endpoint[0].terminating);
 	assert_string_equal(slice->endpoint[0].node_name, "n1");
 	assert_string_equal(slice->endpoint[0].zone, "Zone_A");
-	assert_string_equal(slice->endpoint[0].zone_hint[1], "b");
-	assert_null(slice->endpoint[0].zone_hint[2]);
-	assert_string_equal(slice->endpoint[0].node_hint[0], "n1");
+	assert_string_equal(slice->endpoint[0].hints->zone[1], "b");
+	assert_null(slice->endpoint[0].hints->zone[2]);
+	assert_string_equal(slice->endpoint[0].hints->node[0], "n1");
 	assert_true(slice->endpoint[1].ready && slice->endpoint[1].serving);
 	assert_false(slice->endpoint[1].terminating);
 	assert_null(slice->endpoint[1].node_name);
-	assert_null(slice->endpoint[1].zone_hint);
+	assert_null(slice->endpoint[1].hints);
 	assert_true(slice->endpoint[2].ready);
 	assert_null(slice->endpoint[2].zone);
 	/* Ports without a number or a name are left out, as kube-proxy does. */

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The journal's line of a change: what the store has now of the objects that it named; or the state
+ * as a whole, where that is shorter, part of the change was refused, or the file has grown long.
+ * From then on the text of these objects is there, and not in memory.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "background.h"
+#include "change.h"
+#include "util.h"
+
+#define ANEW_MIN 1000 /* objects of a state for which a new file is worth it */
+
+enum keep_phase { KEEP_BEGIN, KEEP_ADD, KEEP_SYNC, KEEP_PLACE };
+
+struct change_keeping {
+	enum keep_phase phase;
+	bool all;     /* the state as a whole */
+	bool anew;    /* in a file of its own */
+	size_t place; /* in the change, or in the store */
+	int64_t *at;  /* of what was added, in that order */
+	size_t count;
+	size_t room;
+	char *scratch;
+	size_t scratch_size;
+	int rc; /* of the disk */
+};
+
+void change_keeping_free(struct change_keeping **keeping)
+{
+	struct change_keeping *k = TAKE_PTR(*keeping);
+
+	if (!k)
+		return;
+	free(k->at);
+	free(k->scratch);
+	free(k);
+}
+
+static bool in_memory(const struct kube_object *object)
+{
+	return object && (object->json || object->text.in_line);
+}
+
+static bool anything_new(const struct change *c)
+{
+	struct store_put put;
+	size_t place = 0;
+
+	while (store_next_put(c->commit, &place, &put))
+		if (in_memory(put.object))
+			return true;
+	return false;
+}
+
+/* What is to be written; *keeping stays NULL where that is nothing. */
+static int plan(struct change *c)
+{
+	const struct store_result *done = c->commit ? store_so_far(c->commit) : NULL;
+	struct change_keeping *k;
+	size_t objects = 0;
+
+	for (int i = 0; i < KUBE_KINDS; i++)
+		objects += store_count(c->d->store, i);
+	if (done && !done->refused && !done->removed && !anything_new(c))
+		return 0;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return -ENOMEM;
+	k->all = !done || done->refused || !strcmp(c->method, "replace");
+	k->anew = k->all && (!done || objects >= ANEW_MIN);
+	c->keeping = k;
+	return 0;
+}
+
+/* The next object, or key that is gone; false: there is none. */
+static bool next(struct change *c, struct store_put *put)
+{
+	struct change_keeping *k = c->keeping;
+
+	if (!k->all)
+		return store_next_put(c->commit, &k->place, put);
+	*put = (struct store_put){.object = store_next(c->d->store, &k->place)};
+	return put->object;
+}
+
+/* Is it part of the line? */
+static bool belongs(const struct change *c, const struct store_put *put)
+{
+	if (c->keeping->all)
+		return true;
+	return put->object ? in_memory(put->object) : strcmp(c->method, "apply") != 0;
+}
+
+/* A name as "delete" takes it: no key has anything in it that JSON would have to escape. */
+static int gone_text(const char *key, char **text)
+{
+	const char *name = strchr(key, ' '), *slash = strchr(key, '/');
+	int kind = (int)(name - key);
+
+	name++;
+	if (slash)
+		return asprintf(text,
+				"{\"kind\":\"%.*s\",\"metadata\":{\"namespace\":\"%.*s\",\"name\":"
+				"\"%s\"}}",
+				kind, key, (int)(slash - name), name, slash + 1);
+	return asprintf(text, "{\"kind\":\"%.*s\",\"metadata\":{\"name\":\"%s\"}}", kind, key,
+			name);
+}
+
+static int read_old(struct change *c, const struct kube_text *text)
+{
+	struct change_keeping *k = c->keeping;
+	char *more;
+
+	if (k->scratch_size <= text->length) {
+		more = realloc(k->scratch, 2UL * text->length + 1);
+		if (!more)
+			return -ENOMEM;
+		k->scratch = more;
+		k->scratch_size = 2UL * text->length + 1;
+	}
+	return journal_read(c->d->journal, text->at, text->length, k->scratch);
+}
+
+static int add(struct change *c, const struct store_put *put, int64_t *at)
+{
+	const struct kube_text *text = put->object ? &put->object->text : NULL;
+	_cleanup_free_ char *made = NULL;
+	int rc;
+
+	if (text && text->in_line)
+		return journal_add(c->d->journal, text->line, text->length, at);
+	if (text && !put->object->json) {
+		rc = read_old(c, text);
+		return rc ?: journal_add(c->d->journal, c->keeping->scratch, text->length, at);
+	}
+	if (text)
+		made = json_dumps(put->object->json, JSON_COMPACT);
+	else if (gone_text(put->key, &made) < 0)
+		made = NULL;
+	if (!made)
+		return -ENOMEM;
+	if (text)
+		put->object->text.length = (uint32_t)strlen(made);
+	return journal_add(c->d->journal, made, strlen(made), at);
+}
+
+static int note(struct change_keeping *k, int64_t at)
+{
+	int64_t *more;
+
+	if (k->count == k->room) {
+		more = reallocarray(k->at, 2 * k->room + 16, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		k->at = more;
+		k->room = 2 * k->room + 16;
+	}
+	k->at[k->count++] = at;
+	return 0;
+}
+
+/* Some of them. 1: there are more. */
+static int add_some(struct change *c)
+{
+	struct change_keeping *k = c->keeping;
+	struct timespec began;
+	struct store_put put;
+	int64_t at;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	while (!rc && next(c, &put)) {
+		if (!belongs(c, &put))
+			continue;
+		rc = add(c, &put, &at);
+		rc = rc ?: note(k, at);
+		if (!rc && change_is_late(&began))
+			return 1;
+	}
+	return rc ?: journal_end(c->d->journal);
+}
+
+/* The text of these objects is in the journal now. */
+static void settle(struct change *c)
+{
+	struct change_keeping *k = c->keeping;
+	struct store_put put;
+
+	k->place = 0;
+	for (size_t i = 0; next(c, &put);) {
+		if (!belongs(c, &put))
+			continue;
+		if (put.object) {
+			json_decref(put.object->json);
+			put.object->json = NULL;
+			put.object->text.in_line = false;
+			put.object->text.at = k->at[i];
+		}
+		i++;
+	}
+}
+
+/* It could not be written: then it stays in memory, as the line does not. */
+static void hold(struct change *c, int rc)
+{
+	struct store_put put;
+	size_t place = 0;
+
+	daemon_log("the change is in the tables, but could not be written to \"%s\": %s",
+		   c->d->options.state_dir, strerror(-rc));
+	while (c->commit && store_next_put(c->commit, &place, &put)) {
+		struct kube_text *text = put.object ? &put.object->text : NULL;
+
+		if (!text || !text->in_line)
+			continue;
+		put.object->json = json_loadb(text->line, text->length, 0, NULL);
+		*text = (struct kube_text){};
+	}
+}
+
+static int sync_file(void *arg)
+{
+	const struct change *c = arg;
+
+	return journal_sync(c->d->journal);
+}
+
+static void synced(int rc, void *arg)
+{
+	struct change *c = arg;
+
+	c->keeping->rc = rc;
+	c->waiting = false;
+	server_kick(c->d->server);
+}
+
+/* To the disk before it takes the place of the old one; changes wait meanwhile, and nobody else. */
+static int sync_new(struct change *c)
+{
+	struct change_keeping *k = c->keeping;
+
+	k->phase = KEEP_PLACE;
+	c->waiting = c->d->server && !background_do(c->d->background, sync_file, synced, c);
+	if (!c->waiting)
+		k->rc = journal_sync(c->d->journal);
+	return 1;
+}
+
+static int step(struct change *c)
+{
+	struct change_keeping *k = c->keeping;
+	int rc;
+
+	switch (k->phase) {
+	case KEEP_BEGIN:
+		k->phase = KEEP_ADD;
+		rc = journal_begin(c->d->journal,
+				   k->all			? "replace"
+				   : strcmp(c->method, "apply") ? "delete"
+								: "apply",
+				   k->anew);
+		return rc ?: 1;
+	case KEEP_ADD:
+		rc = add_some(c);
+		if (rc)
+			return rc;
+		k->phase = KEEP_SYNC;
+		if (k->anew)
+			return 1;
+		settle(c);
+		return 0;
+	case KEEP_SYNC:
+		return sync_new(c);
+	default:
+		rc = k->rc;
+		if (rc)
+			journal_abandon(c->d->journal);
+		rc = rc ?: journal_replace(c->d->journal);
+		if (!rc)
+			settle(c);
+		return rc;
+	}
+}
+
+int change_keep(struct change *c)
+{
+	int rc = c->keeping ? 0 : plan(c);
+
+	if (!rc && !c->keeping)
+		return 0;
+	rc = rc ?: step(c);
+	if (rc < 0) {
+		journal_abandon(c->d->journal);
+		hold(c, rc);
+		rc = 0;
+	}
+	return rc;
+}
+
+json_t *daemon_object_json(struct daemon *d, const struct kube_object *object)
+{
+	const struct kube_text *text = &object->text;
+	_cleanup_free_ char *read = NULL;
+
+	if (object->json)
+		return json_incref(object->json);
+	if (text->in_line)
+		return json_loadb(text->line, text->length, 0, NULL);
+	read = malloc(text->length + 1UL);
+	if (!read || journal_read(d->journal, text->at, text->length, read))
+		return NULL;
+	return json_loadb(read, text->length, 0, NULL);
+}

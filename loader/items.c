@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A stack of what is open: the request, its params, then arrays and Lists by turns. An element is
+ * parsed as a whole; a List or an array is then entered, and so is what is so long that it can only
+ * be one of these. If such an object turns out at its end to be no List, or a List to have no
+ * items, this is no request of the form.
+ */
+#include "items.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+#define ELEMENT_MAX (1UL << 20)
+#define DEPTH_MAX   12
+
+enum place { IN_REQUEST, IN_PARAMS, IN_ARRAY, IN_LIST };
+
+struct level {
+	enum place place;
+	json_t *members; /* of an object, but for the one that is entered; borrowed or owned */
+	bool begun;	 /* something stands before */
+	bool entered;	 /* the member that has the objects came already */
+};
+
+struct items {
+	const char *text;
+	size_t length;
+	size_t at;
+	json_t *request;
+	struct level level[DEPTH_MAX];
+	unsigned depth; /* levels open */
+};
+
+/*
+ * An element is made of hundreds of pieces which live as long as it does: they are taken from one
+ * piece of memory, one after the other, and all are free when the next is parsed. What does not fit
+ * and what is made at other times is malloc()'s.
+ */
+#define ARENA_SIZE (1UL << 20)
+
+static struct {
+	char *begin;
+	char *end;
+	char *at;
+	bool open;
+} arena;
+
+static void *arena_malloc(size_t size)
+{
+	char *piece = arena.at;
+
+	size = (size + 15) & ~15UL;
+	if (!arena.open || size > (size_t)(arena.end - piece))
+		return malloc(size);
+	arena.at += size;
+	return piece;
+}
+
+static void arena_free(void *piece)
+{
+	if ((char *)piece < arena.begin || (char *)piece >= arena.end)
+		free(piece);
+}
+
+static void arena_open(void)
+{
+	if (!arena.begin) {
+		arena.begin = malloc(ARENA_SIZE);
+		if (!arena.begin)
+			return;
+		arena.end = arena.begin + ARENA_SIZE;
+		json_set_alloc_funcs(arena_malloc, arena_free);
+	}
+	arena.at = arena.begin;
+	arena.open = true;
+}
+
+static int fault(struct items *it, const char *what, json_error_t *why)
+{
+	memset(why, 0, sizeof(*why));
+	why->position = (int)it->at;
+	snprintf(why->text, sizeof(why->text), "%s", what);
+	return -EINVAL;
+}
+
+static char skip_space(struct items *it)
+{
+	while (it->at < it->length && strchr(" \t\r\n", it->text[it->at]) && it->text[it->at])
+		it->at++;
+	return it->at < it->length ? it->text[it->at] : '\0';
+}
+
+static bool take(struct items *it, char c)
+{
+	if (skip_space(it) != c || it->at == it->length)
+		return false;
+	it->at++;
+	return true;
+}
+
+/* -E2BIG: it goes on beyond max. */
+static int parse(struct items *it, size_t max, json_t **value, json_error_t *why)
+{
+	size_t left = it->length - it->at, part = left < max ? left : max;
+
+	*value = json_loadb(it->text + it->at, part,
+			    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, why);
+	if (*value) {
+		it->at += (size_t)why->position;
+		return 0;
+	}
+	if (part < left && json_error_code(why) == json_error_premature_end_of_input)
+		return -E2BIG;
+	why->position += (int)it->at;
+	return json_error_code(why) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+}
+
+static int enter(struct items *it, enum place place, json_t *members)
+{
+	if (it->depth == DEPTH_MAX)
+		return -ENOTSUP;
+	if (place != IN_ARRAY && !members)
+		return -ENOMEM;
+	it->at++; /* the bracket */
+	it->level[it->depth++] = (struct level){.place = place, .members = members};
+	return 0;
+}
+
+static int enter_list(struct items *it, char first)
+{
+	json_t *members = first == '{' ? json_object() : NULL;
+	int rc = first == '{' ? enter(it, IN_LIST, members) : -ENOTSUP;
+
+	if (rc)
+		json_decref(members);
+	return rc;
+}
+
+static bool is_list(const json_t *members)
+{
+	const char *kind = json_string_value(json_object_get(members, "kind"));
+	size_t length = kind ? strlen(kind) : 0;
+
+	return length >= 4 && !strcmp(kind + length - 4, "List");
+}
+
+static int leave(struct items *it)
+{
+	struct level *level = &it->level[it->depth - 1];
+	bool list = level->place != IN_LIST ||
+		    (is_list(level->members) &&
+		     (level->entered || json_is_null(json_object_get(level->members, "items"))));
+
+	if (level->place == IN_LIST)
+		json_decref(level->members);
+	it->depth--;
+	return list ? 0 : -ENOTSUP;
+}
+
+/* The member that leads to the objects: params, objects of it, items of a List. */
+static int enter_member(struct items *it, struct level *level, const char *name, char first)
+{
+	static const char *const names[] = {
+		[IN_REQUEST] = "params", [IN_PARAMS] = "objects", [IN_LIST] = "items"};
+	json_t *params;
+
+	if (strcmp(name, names[level->place]) != 0 ||
+	    first != (level->place == IN_REQUEST ? '{' : '['))
+		return 0;
+	level->entered = true;
+	if (level->place != IN_REQUEST)
+		return enter(it, IN_ARRAY, NULL) ?: 1;
+	params = json_object();
+	if (!params || json_object_set_new(it->request, "params", params))
+		return -ENOMEM;
+	return enter(it, IN_PARAMS, params) ?: 1;
+}
+
+static int read_member(struct items *it, struct level *level, json_error_t *why)
+{
+	json_auto_t *name = NULL, *value = NULL;
+	const char *key;
+	int rc;
+
+	if (skip_space(it) != '"')
+		return fault(it, "a member's name expected", why);
+	rc = parse(it, it->length, &name, why);
+	if (rc)
+		return rc;
+	key = json_string_value(name);
+	if (!take(it, ':'))
+		return fault(it, "':' expected", why);
+	if (json_object_get(level->members, key) ||
+	    (level->entered && level->place != IN_REQUEST &&
+	     !strcmp(key, level->place == IN_LIST ? "items" : "objects")))
+		return fault(it, "duplicate object key", why);
+	rc = enter_member(it, level, key, skip_space(it));
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = parse(it, it->length, &value, why);
+	if (rc)
+		return rc;
+	return json_object_set(level->members, key, value) ? -ENOMEM : 0;
+}
+
+static int read_element(struct items *it, struct item *item, json_error_t *why)
+{
+	const char first = skip_space(it);
+	const size_t at = it->at;
+	json_t *json;
+	int rc;
+
+	arena_open();
+	rc = parse(it, ELEMENT_MAX, &json, why);
+	arena.open = false;
+
+	const bool inner = rc == -E2BIG || (!rc && (first == '[' || is_list(json)));
+
+	if (!rc && inner)
+		json_decref(json);
+	if (inner) {
+		it->at = at;
+		return first == '[' ? enter(it, IN_ARRAY, NULL) : enter_list(it, first);
+	}
+	if (rc)
+		return rc;
+	*item = (struct item){.json = json, .text = it->text + at, .length = it->at - at};
+	return 1;
+}
+
+/* The end of the level, or the comma before its next part. 1: it was the end. */
+static int next_part(struct items *it, struct level *level, json_error_t *why)
+{
+	if (take(it, level->place == IN_ARRAY ? ']' : '}'))
+		return leave(it) ?: 1;
+	if (level->begun && !take(it, ','))
+		return fault(it, "',' or the end of it expected", why);
+	level->begun = true;
+	return 0;
+}
+
+int items_next(struct items *it, struct item *item, json_error_t *why)
+{
+	struct level *level;
+	int rc = 0;
+
+	while (it->depth && !rc) {
+		level = &it->level[it->depth - 1];
+		rc = next_part(it, level, why);
+		if (rc > 0)
+			rc = 0;
+		else if (!rc)
+			rc = level->place == IN_ARRAY ? read_element(it, item, why)
+						      : read_member(it, level, why);
+	}
+	if (rc)
+		return rc;
+	skip_space(it);
+	return it->at < it->length ? fault(it, "end of line expected", why) : 0;
+}
+
+int items_open(const char *text, size_t length, struct items **items, json_error_t *why)
+{
+	_cleanup_(items_free) struct items *it = calloc(1, sizeof(*it));
+	int rc = 0;
+
+	if (!it)
+		return -ENOMEM;
+	it->text = text;
+	it->length = length;
+	it->request = json_object();
+	if (skip_space(it) != '{')
+		return -ENOTSUP;
+	rc = enter(it, IN_REQUEST, it->request);
+	while (!rc && it->depth && it->level[it->depth - 1].place != IN_ARRAY) {
+		rc = next_part(it, &it->level[it->depth - 1], why);
+		if (!rc)
+			rc = read_member(it, &it->level[it->depth - 1], why);
+		else if (rc > 0)
+			rc = 0;
+	}
+	if (!rc && !it->depth)
+		rc = -ENOTSUP;
+	if (!rc)
+		*items = TAKE_PTR(it);
+	return rc;
+}
+
+const json_t *items_request(const struct items *it)
+{
+	return it->request;
+}
+
+void items_free(struct items **items)
+{
+	struct items *it = TAKE_PTR(*items);
+
+	if (!it)
+		return;
+	while (it->depth)
+		leave(it);
+	json_decref(it->request);
+	free(it);
+}

@@ -1,0 +1,155 @@
+#!/bin/bash
+# SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+# Changes of very many objects: others are answered meanwhile and see nothing of what is refused;
+# changes take turns; what was given is what is shown, before and after a daemon that is killed;
+# and a journal that cannot be written loses nothing that is still in memory.
+
+# shellcheck disable=SC2317 # functions that check and wait_for call
+# shellcheck source=selftests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+SERVICES=4000
+SIZES=(--max-services 16384 --max-backends 16384 --max-slots 65536)
+
+# A client of lines: sends its standard input, then prints the answers, one a line.
+write_client() {
+	cat >"$NP_DIR/client.py" <<-'END'
+		import socket, sys, threading
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		s.settimeout(60)
+		data = sys.stdin.buffer.read()
+		threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)), daemon=True).start()
+		while chunk := s.recv(65536):
+		    sys.stdout.buffer.write(chunk)
+	END
+}
+
+socket_of() {
+	echo "$(daemon_dir node)/socket"
+}
+
+send() {
+	python3 "$NP_DIR/client.py" "$(socket_of)"
+}
+
+# line ID METHOD FILE: a request of the objects in a file, as one line.
+line() {
+	printf '{"jsonrpc":"2.0","id":%s,"method":"%s","params":{"objects":[' "$1" "$2"
+	tr '\n' ' ' <"$3"
+	echo ']}}'
+}
+
+# All objects as they are shown, in one order.
+shown() {
+	echo '{"jsonrpc":"2.0","id":1,"method":"get","params":{"what":"objects"}}' | send |
+		jq -cS '.result.objects[]' | sort | md5sum
+}
+
+given() {
+	jq -cS '.items[]' "$1" | sort | md5sum
+}
+
+start() {
+	start_daemon node "${SIZES[@]}"
+}
+
+load() {
+	"$NEARPATH_BUILD/bench/objects" "$SERVICES" 2 >"$NP_DIR/all.json"
+	check_equal "$SERVICES services in one line" "$((2 * SERVICES)) 0 0" \
+		"$(line 1 replace "$NP_DIR/all.json" | send |
+			jq -r '.result | "\(.applied) \(.unchanged) \(.removed)"')"
+	check_equal "they are shown as they were given" "$(given "$NP_DIR/all.json")" "$(shown)"
+	check_equal "once more, nothing changes" "0 $((2 * SERVICES)) 0" \
+		"$(line 1 replace "$NP_DIR/all.json" | send |
+			jq -r '.result | "\(.applied) \(.unchanged) \(.removed)"')"
+	check_equal "and no difference is found" 0 "$(nearpath_at node -o json diff | jq .count)"
+}
+
+# One wrong object near the end of many new ones.
+refused() {
+	local answer before
+	before=$(shown)
+	sed 's/10\.96\./10.97./g; s/"service-3990","namespace"/"Service-3990","namespace"/' \
+		"$NP_DIR/all.json" >"$NP_DIR/bad.json"
+	answer=$(line 7 apply "$NP_DIR/bad.json" | send)
+	check_equal "one wrong object refuses all" "7 -32602" \
+		"$(jq -r '"\(.id) \(.error.code)"' <<<"$answer")"
+	check_equal "and is named" 'Service "bench-39/Service-3990"' \
+		"$(jq -r .error.data.object <<<"$answer")"
+	check_equal "also where the id stands behind the objects" "9 -32602" "$(
+		line 7 apply "$NP_DIR/bad.json" | sed 's/"id":7,//; s/}}$/},"id":9}/' | send |
+			jq -r '"\(.id) \(.error.code)"'
+	)"
+	check_equal "nothing was changed" "$before" "$(shown)"
+	{ head -c 3000000 "$NP_DIR/all.json" | line 8 apply /dev/stdin; } >"$NP_DIR/torn.line"
+	answer=$(send <"$NP_DIR/torn.line")
+	check_equal "a long line that is no JSON is refused" -32700 "$(jq .error.code <<<"$answer")"
+	check_equal "nothing was changed by that" "$before" "$(shown)"
+}
+
+# While a long change is carried out: a short one comes after it, and what only asks before.
+turns() {
+	local slice
+	slice=$(grep -m 1 '"EndpointSlice"' "$NP_DIR/all.json" | sed 's/,$//; s/"ready":true/"ready":false/')
+	echo "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"apply\",\"params\":{\"objects\":[$slice]}}" \
+		>"$NP_DIR/short.line"
+	sed 's/10\.128\./10.129./g' "$NP_DIR/all.json" >"$NP_DIR/moved.json"
+	line 1 replace "$NP_DIR/moved.json" >"$NP_DIR/long.line"
+	cat "$NP_DIR/long.line" "$NP_DIR/short.line" | send >"$NP_DIR/both.out" &
+	NP_PIDS[both]=$!
+	check "others are answered" nearpath_at node iface list
+	join both
+	check_equal "answers come in order" "1 2" "$(jq -r .id "$NP_DIR/both.out" | xargs)"
+	check_equal "the short change came after the long one" 1 \
+		"$(sed -n 2p "$NP_DIR/both.out" | jq .result.applied)"
+	check_equal "an endpoint that is not ready is not used" false \
+		"$(nearpath_at node -o json service get bench-0/service-0 |
+			jq '[.. | .backends? // empty | .[] | objects | select(.ready == false) | .used] | first')"
+}
+
+killed() {
+	local before
+	before=$(shown)
+	kill_daemon node
+	start
+	check_equal "a daemon that was killed shows the same" "$before" "$(shown)"
+	check_equal "and has it in the tables" 0 "$(nearpath_at node -o json diff | jq .count)"
+}
+
+# The file grows with changes and is begun anew; what is shown stays.
+rewritten() {
+	local before size journal i
+	journal=$(daemon_dir node)/state/objects.journal
+	for i in 1 2 3; do
+		sed "s/\"app\":\"service/\"app\":\"$i-service/" "$NP_DIR/moved.json" >"$NP_DIR/again.json"
+		line "$i" apply "$NP_DIR/again.json"
+	done | send >/dev/null
+	before=$(shown)
+	size=$(wc -c <"$NP_DIR/again.json")
+	check "the journal is begun anew when it is long" wait_for journal_is_short "$journal" "$size"
+	check_equal "its objects are the same" "$before" "$(shown)"
+	check_equal "they are what was given last" "$(given "$NP_DIR/again.json")" "$before"
+	kill_daemon node
+	start
+	check_equal "a start reads the same of it" "$before" "$(shown)"
+}
+
+journal_is_short() {
+	[[ $(stat -c %s "$1") -le $((2 * $2 + 2000000)) && ! -e $1.new ]]
+}
+
+main() {
+	np_init
+	ns_add node
+	write_client
+	start
+	load
+	refused
+	turns
+	killed
+	rewritten
+	finish
+}
+
+main "$@"

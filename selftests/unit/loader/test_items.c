@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Tests of loader/items.c: the objects of a long request one by one are those of its tree, whatever
+ * they are in; and what is no JSON as a whole is none in parts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "items.h"
+#include "util.h"
+
+#define MIB (1UL << 20)
+
+#define REQUEST(objects)                                                                           \
+	"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"apply\",\"params\":{\"objects\":" objects "}}"
+
+/* The numbers "n" of the objects, "1 2 ", each also found in its text. */
+static int collect(const char *text, size_t length, char *out, json_t **request)
+{
+	struct items *items = NULL;
+	struct item item;
+	json_error_t why;
+	int rc = items_open(text, length, &items, &why);
+
+	*out = '\0';
+	while (!rc && (rc = items_next(items, &item, &why)) > 0) {
+		json_error_t again;
+		json_auto_t *same = json_loadb(item.text, item.length, JSON_DECODE_ANY, &again);
+
+		assert_true(json_equal(same, item.json));
+		out += sprintf(out, "%lld ", json_integer_value(json_object_get(item.json, "n")));
+		json_decref(item.json);
+		rc = 0;
+	}
+	if (!rc && request)
+		*request = json_deep_copy(items_request(items));
+	items_free(&items);
+	return rc;
+}
+
+static void objects_come_out_of_whatever_they_are_in(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} cases[] = {
+		{REQUEST("[]"), ""},
+		{REQUEST("[{\"n\":1}]"), "1 "},
+		{REQUEST(" [ {\"n\":1} , {\"n\":2} ] "), "1 2 "},
+		{REQUEST("[{\"kind\":\"List\",\"items\":[{\"n\":1},{\"n\":2}]},{\"n\":3}]"),
+		 "1 2 3 "},
+		{REQUEST("[{\"items\":[{\"n\":1}],\"kind\":\"ServiceList\"}]"), "1 "},
+		{REQUEST("[{\"kind\":\"List\",\"items\":null},{\"n\":1}]"), "1 "},
+		{REQUEST("[[{\"n\":1},[{\"n\":2}]],{\"n\":3}]"), "1 2 3 "},
+		{REQUEST("[{\"kind\":\"Service\",\"items\":[{\"n\":1}],\"n\":5}]"), "5 "},
+		{REQUEST("[{\"kind\":\"List\",\"items\":[{\"kind\":\"List\",\"items\":[{\"n\":1}]}]"
+			 "}]"),
+		 "1 "},
+		{"{\"params\":{\"objects\":[{\"n\":1}]},\"method\":\"apply\"}", "1 "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char out[64];
+
+		assert_int_equal(collect(cases[i].text, strlen(cases[i].text), out, NULL), 0);
+		assert_string_equal(out, cases[i].wanted);
+	}
+}
+
+static void the_request_is_there_without_its_objects(void **state)
+{
+	static const char text[] = REQUEST("[{\"n\":1}],\"more\":[1,{}]");
+	json_auto_t *request = NULL;
+	char out[64];
+
+	(void)state;
+	assert_int_equal(collect(text, strlen(text), out, &request), 0);
+	assert_int_equal(json_integer_value(json_object_get(request, "id")), 7);
+	assert_string_equal(json_string_value(json_object_get(request, "method")), "apply");
+	assert_int_equal(
+		json_array_size(json_object_get(json_object_get(request, "params"), "more")), 2);
+}
+
+/* Other forms are the caller's to parse: they may be right, or wrong in a way of their own. */
+static void what_is_of_another_form_is_told(void **state)
+{
+	static const char *const texts[] = {
+		"[]",
+		"7",
+		"\"x\"",
+		"{}",
+		"{\"method\":\"status\"}",
+		"{\"params\":[]}",
+		"{\"params\":{\"objects\":{}}}",
+		REQUEST("[{\"kind\":\"List\"}]"),
+		REQUEST("[{\"kind\":\"List\",\"items\":7}]"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		char out[64];
+
+		assert_int_equal(collect(texts[i], strlen(texts[i]), out, NULL), -ENOTSUP);
+	}
+}
+
+/* A list of many bytes is never a tree; what is as long and no list is of another form. */
+static void long_lists_are_entered(void **state)
+{
+	const size_t size = 3 * MIB;
+	char *text = malloc(size + 4096), *end;
+	char *out = malloc(size);
+	int count = 0;
+
+	(void)state;
+	for (int kind_first = 0; kind_first < 3; kind_first++) {
+		end = text + sprintf(text, "{\"params\":{\"objects\":[{%s\"items\":[",
+				     kind_first ? "\"kind\":\"List\"," : "");
+		for (count = 0; end < text + size; count++)
+			end += sprintf(end, "%s{\"n\":%d,\"pad\":\"%0200d\"}", count ? "," : "",
+				       count % 10, 0);
+		end += sprintf(end, "]%s}]}}", kind_first == 0 ? ",\"kind\":\"XList\"" : "");
+		if (kind_first == 2)
+			memcpy(strstr(text, "List"), "Lost", 4);
+		assert_int_equal(collect(text, (size_t)(end - text), out, NULL),
+				 kind_first == 2 ? -ENOTSUP : 0);
+		if (kind_first < 2)
+			assert_int_equal(strlen(out), 2 * (size_t)count);
+	}
+	free(out);
+	free(text);
+}
+
+/* Cut or changed anywhere: what passes in parts passes as a whole. */
+static void no_damage_passes(void **state)
+{
+	static const char text[] = REQUEST(
+		"[{\"n\":1,\"a\":[1,2.5,\"x\\\"y\",null]},{\"kind\":\"List\",\"items\":[{\"n\":2}]"
+		"},[{\"n\":3}]]");
+	static const char other[] = "{}[],:\"x1 \\";
+	const size_t length = strlen(text);
+	char copy[sizeof(text)], out[256];
+
+	(void)state;
+	for (size_t cut = 0; cut < length; cut++)
+		assert_int_not_equal(collect(text, cut, out, NULL), 0);
+	for (size_t at = 0; at < length; at++) {
+		for (const char *c = other; *c; c++) {
+			json_auto_t *whole = NULL;
+
+			memcpy(copy, text, sizeof(text));
+			copy[at] = *c;
+			if (collect(copy, length, out, NULL))
+				continue;
+			whole = json_loadb(copy, length, JSON_REJECT_DUPLICATES, NULL);
+			if (!whole)
+				fail_msg("passes: %s", copy);
+		}
+	}
+}
+
+static void duplicates_are_found_where_the_tree_would_have_them(void **state)
+{
+	static const char *const texts[] = {
+		"{\"id\":1,\"id\":2,\"params\":{\"objects\":[]}}",
+		"{\"params\":{\"objects\":[]},\"params\":{}}",
+		"{\"params\":{\"objects\":[],\"objects\":[]}}",
+		"{\"params\":{\"objects\":[{\"n\":1,\"n\":2}]}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		char out[64];
+
+		assert_int_equal(collect(texts[i], strlen(texts[i]), out, NULL), -EINVAL);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_come_out_of_whatever_they_are_in),
+		cmocka_unit_test(the_request_is_there_without_its_objects),
+		cmocka_unit_test(what_is_of_another_form_is_told),
+		cmocka_unit_test(long_lists_are_entered),
+		cmocka_unit_test(no_damage_passes),
+		cmocka_unit_test(duplicates_are_found_where_the_tree_would_have_them),
+	};
+
+	return cmocka_run_group_tests_name("items", tests, NULL, NULL);
+}
