@@ -26,7 +26,11 @@ def packet:
 	map(select(.protocol == "tcp")) | group_by(line) |
 	map(select(map(.flows) | unique | length > 1)) | add // [] | points(line; .flows; ["ns"]);
 
-def change: points(.mode + "-" + .what; .services; ["ms"]);
+def change:
+	map(if .what == "full load" then .what = "load" | .ms = .value * 1000
+		elif .what == "one endpoint, p50" then .what = "endpoint" | .ms = .value
+		else empty end) |
+	points(.system + "-" + .what; .services; ["ms"]);
 
 # Bars: x is the group, in their order.
 def forward:
