@@ -12,6 +12,9 @@
 #include "../maps/maps.bpf.h"
 #include "flow.h"
 
+/* Above enum np_name in np_route.name, beside NP_FIB_NAME: MTUs of addresses, no flow's ways. */
+#define FIB_NAME_MTU 8
+
 #define FIB_AF_INET  2
 #define FIB_AF_INET6 10
 

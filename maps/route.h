@@ -19,8 +19,9 @@ struct np_route {
 	__u32 until;   /* jiffies, low 32 bits */
 	__u32 ifindex; /* 0: empty */
 	__u32 mtu;
-	__u8 mac[12]; /* destination and source, as in an Ethernet header */
-	__u8 pad[24];
+	__u8 mac[12];	  /* destination and source, as in an Ethernet header */
+	union np_addr to; /* where no flow is meant, but flow is the end of the source address */
+	__u8 pad[8];
 };
 NP_STATIC_ASSERT(sizeof(struct np_route) == 64);
 

@@ -64,8 +64,8 @@ static __always_inline int tc_pull(struct __sk_buff *skb)
 }
 
 /* The MTU of the route to the peer out of this device, 0 if there is none. */
-static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_addr *self,
-				       const union np_addr *peer, int family)
+static __always_inline __u32 route_ask_mtu(struct __sk_buff *skb, const union np_addr *self,
+					   const union np_addr *peer, int family)
 {
 	struct bpf_fib_lookup fib = {
 		.ifindex = skb->ifindex,
@@ -74,11 +74,11 @@ static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_add
 	};
 
 	if (family == NP_IPV4) {
-		fib.family = 2; /* AF_INET */
+		fib.family = FIB_AF_INET;
 		fib.ipv4_src = self->v4;
 		fib.ipv4_dst = peer->v4;
 	} else {
-		fib.family = 10; /* AF_INET6 */
+		fib.family = FIB_AF_INET6;
 		addr_write(fib.ipv6_src, self, family);
 		addr_write(fib.ipv6_dst, peer, family);
 	}
@@ -86,6 +86,31 @@ static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_add
 	    BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return 0;
 	return fib.mtu_result;
+}
+
+/* The same, remembered for as long as the ways of flows are: SYNs come from the same pods. */
+static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_addr *self,
+				       const union np_addr *peer, int family)
+{
+	struct np_filter_place h = np_filter_place(np.hash_key, family, self, peer, 0);
+	__u32 place = bpf_get_smp_processor_id() * NP_ROUTES + (h.word & (NP_ROUTES - 1));
+	struct np_route *r = bpf_map_lookup_elem(&routes, &place);
+	__u32 now = now32();
+
+	if (!r)
+		return 0;
+	if (r->name == FIB_NAME_MTU && r->family == (__u32)family && r->ifindex == skb->ifindex &&
+	    r->flow == self->word[family == NP_IPV4 ? 0 : 3] && addr_equal(&r->to, peer, family) &&
+	    r->until - now - 1 < np.route_lifetime)
+		return r->mtu;
+	r->name = FIB_NAME_MTU;
+	r->family = family;
+	r->ifindex = skb->ifindex;
+	r->flow = self->word[family == NP_IPV4 ? 0 : 3];
+	r->to = *peer;
+	r->mtu = route_ask_mtu(skb, self, peer, family);
+	r->until = now + np.route_lifetime;
+	return r->mtu;
 }
 
 #define CLAMP_INGRESS  1
