@@ -9,7 +9,7 @@
 
 #include "abi.h"
 
-#define NP_ROUTES 4096 /* a CPU; a power of two */
+#define NP_ROUTES 16384 /* a CPU; a power of two */
 
 struct np_route {
 	__u32 flow; /* number of the record, */
