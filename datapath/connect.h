@@ -342,7 +342,8 @@ __noinline int connect_is_carried(np_ctx *ctx, struct flow_request *r, __u32 fam
 	size = family == NP_IPV4
 		       ? sock_tuple(&t, &r->tuple.src, &r->tuple.dst, sport, dport, NP_IPV4)
 		       : sock_tuple(&t, &r->tuple.src, &r->tuple.dst, sport, dport, NP_IPV6);
-	return conntrack_ask(ctx, &t, size, r->tuple.protocol) == (CT_LIVE | CT_DNAT);
+	return (conntrack_ask(ctx, &t, size, r->tuple.protocol) & (CT_LIVE | CT_DNAT)) ==
+	       (CT_LIVE | CT_DNAT);
 }
 
 /* The first packet of a connection that may be a service's. */

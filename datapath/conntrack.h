@@ -38,6 +38,7 @@ struct nf_conn {
 #define CT_TCP_CLOSE_WAIT 5
 
 /* include/uapi/linux/netfilter/nf_conntrack_common.h, nf_conntrack_tuple_common.h. */
+#define CT_IPS_SRC_NAT	0x10 /* IPS_SRC_NAT */
 #define CT_IPS_DST_NAT	0x20 /* IPS_DST_NAT */
 #define CT_DIR_ORIGINAL 0
 
@@ -74,6 +75,7 @@ static __always_inline void conntrack_note(void)
 /* What conntrack says of a tuple: bits. */
 #define CT_LIVE 1 /* of a connection that is not closing */
 #define CT_DNAT 2 /* that is how it began, and its destination is translated */
+#define CT_NAT	4 /* its source or destination is translated */
 
 /* size: of the family's part of t. */
 static __always_inline int conntrack_ask(np_ctx *ctx, struct bpf_sock_tuple *t, __u32 size,
@@ -89,6 +91,8 @@ static __always_inline int conntrack_ask(np_ctx *ctx, struct bpf_sock_tuple *t, 
 		said = CT_LIVE;
 	if (opts.dir == CT_DIR_ORIGINAL && ct->status & CT_IPS_DST_NAT)
 		said |= CT_DNAT;
+	if (ct->status & (CT_IPS_SRC_NAT | CT_IPS_DST_NAT))
+		said |= CT_NAT;
 	bpf_ct_release(ct);
 	return said;
 }

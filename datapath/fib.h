@@ -3,8 +3,9 @@
  * Where a packet of a flow goes next, asked of the kernel's FIB and remembered (maps/route.h). The
  * includer defines np_ctx; np_ifindex(ctx), the device the packet came in by; np_may_leave(ctx,
  * ifindex), whether it may go out by that one; np_length(ctx, p, family), the bytes from the IP
- * header on that an MTU limits; and NP_FIB_NAME, which tells its hook's entries from others' (bits
- * above enum np_name).
+ * header on that an MTU limits; np_may_go(ctx, p, r, to, name, family), whether the flow's packets
+ * may at all, where r->to may be written; and NP_FIB_NAME, which tells its hook's entries from
+ * others' (bits above enum np_name).
  */
 #ifndef NEARPATH_DATAPATH_FIB_H
 #define NEARPATH_DATAPATH_FIB_H
@@ -14,9 +15,6 @@
 
 /* Above enum np_name in np_route.name, beside NP_FIB_NAME: MTUs of addresses, no flow's ways. */
 #define FIB_NAME_MTU 8
-
-#define FIB_AF_INET  2
-#define FIB_AF_INET6 10
 
 /* How many routers it may still pass. */
 static __always_inline __u8 packet_ttl(const struct packet *p, int family)
@@ -94,16 +92,20 @@ static __always_inline struct np_route *fib_route(np_ctx *ctx, const struct pack
 	if (!r)
 		return NULL;
 	if (r->flow == hit->number && r->seq == hit->seq && r->name == (hit->name | NP_FIB_NAME) &&
-	    r->family == family && r->until - now - 1 < np.route_lifetime)
+	    r->family == family && r->in == np_ifindex(ctx) &&
+	    r->until - now - 1 < np.route_lifetime)
 		return np_length(ctx, p, family) <= r->mtu ? r : NULL;
 	r->until = now; /* not to be found if there is no way */
 	r->family = family;
 	*scratch = tuple_whole(to, family);
+	if (!np_may_go(ctx, p, r, scratch, hit->name, family))
+		return NULL;
 	if (fib_ask(ctx, scratch, r, packet_traffic(p, family), np_length(ctx, p, family)))
 		return NULL;
 	r->flow = hit->number;
 	r->seq = hit->seq;
 	r->name = hit->name | NP_FIB_NAME;
+	r->in = np_ifindex(ctx);
 	r->until = now + np.route_lifetime;
 	return r;
 }

@@ -22,6 +22,10 @@
 #define ETH_P_IP   0x0800
 #define ETH_P_IPV6 0x86DD
 
+/* As bpf_fib_lookup() wants the family. */
+#define FIB_AF_INET  2
+#define FIB_AF_INET6 10
+
 #define IP_OFFSET_MASK 0x1FFF
 #define IP_MF	       0x2000
 

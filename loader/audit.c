@@ -206,7 +206,7 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	memcpy(wanted.hash_key, d->tables->hash_key, sizeof(wanted.hash_key));
 	wanted.handover = d->tables->config->handover;	 /* migrate.c's */
 	wanted.conntrack = d->tables->config->conntrack; /* the programs' */
-	wanted.filter = d->tables->config->filter;	 /* sweep.c's */
+	wanted.filter = d->tables->config->filter & 1;	 /* sweep.c's */
 	wanted.pad = 0;
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {

@@ -56,7 +56,7 @@ static void count_ports(struct sweep *s, uint8_t protocol, uint32_t backend)
 static void begin_filter(struct sweep *s)
 {
 	struct tables *t = s->tables;
-	unsigned other = !t->config->filter;
+	unsigned other = ~t->config->filter & 1;
 
 	s->filters = !tables_synchronize();
 	for (uint32_t i = 0; s->filters && i < t->size[TABLE_flow_filter]; i++)
@@ -69,7 +69,7 @@ static void end_filter(struct sweep *s)
 	struct np_config *config = s->tables->config;
 
 	if (s->filters)
-		__atomic_store_n(&config->filter, !config->filter, __ATOMIC_RELEASE);
+		__atomic_store_n(&config->filter, ~config->filter & 1, __ATOMIC_RELEASE);
 	s->filters = false;
 }
 
@@ -80,7 +80,7 @@ static void filter_one(struct sweep *s, enum sweep_family family, uint32_t numbe
 
 	/* What is claimed now sets its bits itself. */
 	if (!flowtable_read(s->tables, version, number, &flow, NULL))
-		flowtable_unfilter(s->tables, version, &flow, !s->tables->config->filter);
+		flowtable_unfilter(s->tables, version, &flow, ~s->tables->config->filter & 1);
 }
 
 static void look_at(struct sweep *s, enum sweep_family family, const struct np_flow *flow,

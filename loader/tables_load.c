@@ -128,6 +128,18 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	choose_snat_ports(o, s);
 }
 
+/* Beside flows that were there, an empty filter is one that lost its pin: all are to be looked for.
+ */
+static void check_filter(struct tables *t)
+{
+	const size_t words = t->size[TABLE_flow_filter];
+
+	for (size_t i = 0; i < words; i++)
+		if (t->flow_filter[i].half[t->config->filter & 1])
+			return;
+	memset(t->flow_filter, 0xFF, words * sizeof(*t->flow_filter));
+}
+
 static int reuse_tables(const struct tables *t, struct bpf_object *object)
 {
 	struct bpf_map *map;
@@ -381,6 +393,8 @@ int tables_load(struct tables *t, const struct tables_options *o)
 	t->direct_checksum = kernel_has_function("bpf_cast_to_kern_ctx", NULL);
 	fill_settings(t, o, &settings);
 	t->config->conntrack = conntrack_is_used();
+	if (t->adopted)
+		check_filter(t);
 	t->tc->rodata->np = settings;
 	t->xdp->rodata->np = settings;
 	rc = load_object(t, o, t->tc->skeleton);

@@ -21,7 +21,8 @@ struct np_route {
 	__u32 mtu;
 	__u8 mac[12];	  /* destination and source, as in an Ethernet header */
 	union np_addr to; /* where no flow is meant, but flow is the end of the source address */
-	__u8 pad[8];
+	__u32 in;	  /* ifindex by which the packet came in */
+	__u8 pad[4];
 };
 NP_STATIC_ASSERT(sizeof(struct np_route) == 64);
 

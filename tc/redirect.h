@@ -5,41 +5,94 @@
  * The stack's netfilter, and so a CNI's policy, does not see it: hence it is off by default.
  *
  * The rewrite that the egress hook would do is made here as well, as a pod's device skips that. So
- * it is for flows whose source is not translated, which need one rewrite a direction. SYN and
- * SYN-ACK go the long way, where the MSS is clamped for both devices, and the kernel finds the
- * neighbours; so does all that begins, ends early or is not plain.
+ * it is for flows whose source is not translated, which need one rewrite a direction; and for TCP
+ * that is established, between devices that are both switched so: conntrack sees every handshake to
+ * its end, and every FIN and RST, and no connection by one half. What the kernel translates, and
+ * what a pod sends from an address that is not routed to it, goes the long way.
  */
 #ifndef NEARPATH_TC_REDIRECT_H
 #define NEARPATH_TC_REDIRECT_H
 
-#include "../datapath/flow_new.h"
+#include "../datapath/connect.h"
 #include "../datapath/iface.h"
 #include "checksum.h"
 
-/* A pod's device takes any frame; another one those that need no other header than Ethernet's. */
 static __always_inline bool tc_may_leave(struct __sk_buff *skb, __u32 ifindex)
 {
 	struct np_iface *out = iface_find(ifindex);
 
-	return out && out->lb != NP_LB_OFF && out->l2_len == ETH_HLEN && ifindex != skb->ifindex;
+	return out && out->lb != NP_LB_OFF && out->l2_len == ETH_HLEN && ifindex != skb->ifindex &&
+	       out->flags & NP_IFACE_REDIRECT;
 }
 
-/* Bytes from the IP header on of the packet, or of what it will be cut into. */
+/* Does conntrack translate what goes client -> backend, as a CNI's masquerade? A global function.
+ */
+__noinline int tc_is_translated(struct __sk_buff *skb, struct tuple *to, __u32 family)
+{
+	struct bpf_sock_tuple t = {};
+	__u32 size;
+
+	if (!to || !conntrack_is_used())
+		return false;
+	size = family == NP_IPV4 ? sock_tuple(&t, &to->src, &to->dst, SPORT(to->ports),
+					      DPORT(to->ports), NP_IPV4)
+				 : sock_tuple(&t, &to->src, &to->dst, SPORT(to->ports),
+					      DPORT(to->ports), NP_IPV6);
+	return conntrack_ask(skb, &t, size, to->protocol) & CT_NAT;
+}
+
+/*
+ * Is the address routed to the device the packet came in by? The stack's rp_filter, which a
+ * redirected packet does not meet. A global function for its stack.
+ */
+__noinline int tc_is_spoofed(struct __sk_buff *skb, union np_addr *src, __u32 family)
+{
+	struct bpf_fib_lookup fib = {.ifindex = skb->ifindex};
+	int rc;
+
+	if (!src)
+		return true;
+	if (family == NP_IPV4) {
+		fib.family = FIB_AF_INET;
+		fib.ipv4_dst = src->v4;
+	} else {
+		fib.family = FIB_AF_INET6;
+		addr_write(fib.ipv6_dst, src, NP_IPV6);
+	}
+	rc = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return (rc && rc != BPF_FIB_LKUP_RET_NO_NEIGH) || fib.ifindex != skb->ifindex;
+}
+
+/* Bytes from the IP header on of the TCP packet, or of what it will be cut into. */
 static __always_inline __u32 redirect_length(struct __sk_buff *skb, const struct packet *p,
 					     int family)
 {
 	void *end = (void *)(long)skb->data_end;
 	const struct tcphdr *tcp = p->l4;
 
-	if (!skb->gso_size)
+	if (!skb->gso_size || (void *)(tcp + 1) > end)
 		return packet_length(p, family);
-	if (p->tuple.protocol != IPPROTO_TCP || (void *)(tcp + 1) > end)
-		return skb->gso_size + p->length + sizeof(struct udphdr);
 	return skb->gso_size + p->length + tcp->doff * 4;
+}
+
+/* Which of the reasons for the long way are a flow's own: asked as often as the FIB. */
+static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet *p,
+				      struct np_route *r, struct tuple *to, __u32 name, int family)
+{
+	struct np_iface *in = iface_find(skb->ifindex);
+
+	if (name == NP_NAME_FORWARD && tc_is_translated(skb, to, family))
+		return false;
+	if (!in || !in->netns) /* what comes from outside may come any way */
+		return in;
+	r->to = (union np_addr){};
+	addr_read(&r->to, p->tuple.src.word, family);
+	return !tc_is_spoofed(skb, &r->to, family);
 }
 
 #define np_ifindex(skb) ((skb)->ifindex)
 #define np_may_leave	tc_may_leave
+#define np_may_go	tc_may_go
 #define np_length	redirect_length
 #define NP_FIB_NAME	4
 #include "../datapath/fib.h"
@@ -49,14 +102,14 @@ static __always_inline __u32 redirect_length(struct __sk_buff *skb, const struct
 
 /* The packet's flow by a name of either hook, if it is one to be redirected. */
 static __always_inline struct flow_hit redirect_flow(struct packet *p, struct tuple *scratch,
-						     __u32 now, int family)
+						     int family)
 {
 	struct flow_hit hit = flow_find(&p->tuple, NP_HASH_INGRESS, family, scratch);
 
 	if (!hit.flow)
 		hit = flow_find(&p->tuple, NP_HASH_EGRESS, family, scratch);
 	if (hit.flow && (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
-			 (p->tuple.protocol == IPPROTO_UDP && flow_expired(hit.flow, now))))
+			 hit.flow->state != NP_FLOW_TCP_ESTABLISHED))
 		hit.flow = NULL;
 	return hit;
 }
@@ -78,11 +131,12 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 	struct np_route *r;
 	struct packet p;
 
-	if (iface->l2_len != ETH_HLEN || packet_parse(&p, skb, ETH_HLEN, family) != PARSE_PORTS ||
-	    !p.plain || p.fragment || p.tcp_flags & TCP_SYN || !SPORT(p.tuple.ports) ||
-	    packet_ttl(&p, family) <= 1 || skb->pkt_type)
+	if (iface->l2_len != ETH_HLEN || skb->vlan_present || skb->pkt_type ||
+	    packet_parse(&p, skb, ETH_HLEN, family) != PARSE_PORTS ||
+	    p.tuple.protocol != IPPROTO_TCP || p.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||
+	    !p.plain || p.fragment || packet_ttl(&p, family) <= 1)
 		return REDIRECT_NO;
-	hit = redirect_flow(&p, &scratch, now, family);
+	hit = redirect_flow(&p, &scratch, family);
 	if (!hit.flow)
 		return REDIRECT_NO;
 	to = flow_translate(hit.flow, hit.name, &p.tuple, false, family);

@@ -58,10 +58,11 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
-#define np_ifindex(ctx)		  ((ctx)->ingress_ifindex)
-#define np_may_leave		  may_leave
-#define np_length(ctx, p, family) packet_length(p, family)
-#define NP_FIB_NAME		  0
+#define np_ifindex(ctx)			       ((ctx)->ingress_ifindex)
+#define np_may_leave			       may_leave
+#define np_length(ctx, p, family)	       packet_length(p, family)
+#define np_may_go(ctx, p, r, to, name, family) true
+#define NP_FIB_NAME			       0
 #include "../datapath/fib.h"
 
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */

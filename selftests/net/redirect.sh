@@ -14,6 +14,7 @@ IP=10.96.0.10
 IP6=fd00:96::10
 FAR=10.96.0.20
 FAR6=fd00:96::20
+API=10.96.0.30 # its endpoint is no pod, as that of the kubernetes service
 NODE_A=${WORLD_NODE_IP4[node-a]}
 ALL="cali1 cali2 eth0 zlink"
 KEEP=(--keep --seconds 2 --concurrency 5 --interval-us 10000 --timeout-ms 1500)
@@ -24,6 +25,15 @@ objects() {
 	world_slice web redirect "$WORLD_PORT" server-a
 	world_service far redirect "$FAR,$FAR6" 80 30081
 	world_slice far redirect "$WORLD_PORT" server-b
+	world_service api redirect "$API" 443
+	world_object EndpointSlice-redirect-api-4 <<-END
+		{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+		"metadata": {"name": "api-4", "namespace": "redirect",
+			"labels": {"kubernetes.io/service-name": "api"}},
+		"addressType": "IPv4",
+		"ports": [{"name": "main", "protocol": "TCP", "port": $WORLD_PORT}],
+		"endpoints": [{"addresses": ["$WORLD_OUTSIDE_IP4"], "conditions": {"ready": true}}]}
+	END
 }
 
 turn() {
@@ -125,9 +135,50 @@ turned_under_load() {
 	done
 }
 
+# A CNI's policy that knows connections, with a handshake's time cut short: whoever's conntrack saw
+# no more than a half of one is cut off after a second's silence.
+with_policy() {
+	local dev
+	in_ns node-a nft -f - <<-'END'
+		table inet policy {
+			chain forward {
+				type filter hook forward priority 0
+				ct state established,related accept
+				oifname "cali1" drop
+			}
+		}
+	END
+	ns_sysctl node-a net.netfilter.nf_conntrack_tcp_timeout_syn_recv=1
+	for dev in "cali1" "cali1 cali2 eth0 zlink"; do
+		ALL=$dev turn redirect=on
+		world_load "policy" client-a --connect "$FAR:80" --keep --seconds 5 --concurrency 3 \
+			--interval-us 2000000 --timeout-ms 1500 || true
+		check_equal "policy, redirect on $dev: failed" 0 "$(world_result policy failed)"
+	done
+	in_ns node-a nft delete table inet policy
+}
+
+# What a CNI masquerades on its way to an endpoint that is no pod.
+with_masquerade() {
+	in_ns node-a nft -f - <<-'END'
+		table ip masquerade {
+			chain post {
+				type nat hook postrouting priority 100
+				ip saddr 10.1.0.0/16 ip daddr 192.168.60.0/24 masquerade
+			}
+		}
+	END
+	world_load "masqueraded" client-a --connect "$API:443" "${KEEP[@]}" || true
+	check_equal "masqueraded: failed" 0 "$(world_result masqueraded failed)"
+	check_equal "masqueraded: the endpoint sees" "$NODE_A" \
+		"$(world_names masqueraded peer_seen | cut -d ' ' -f 1 | sort -u)"
+	in_ns node-a nft delete table ip masquerade
+}
+
 main() {
 	np_init
 	world_build
+	world_serve outside
 	objects
 	world_nearpath node-a
 	world_apply node-a
@@ -143,6 +194,9 @@ main() {
 	transfers on
 	translated
 	turned_under_load
+	with_policy
+	with_masquerade
+	turn redirect=off
 	stop_daemon node-a
 	world_nearpath node-a
 	check_equal "kept over a restart" off "$(nearpath_at node-a -o json iface list |
