@@ -140,7 +140,7 @@ turned_under_load() {
 with_policy() {
 	local dev
 	in_ns node-a nft -f - <<-'END'
-		table inet policy {
+		table inet cni {
 			chain forward {
 				type filter hook forward priority 0
 				ct state established,related accept
@@ -155,13 +155,13 @@ with_policy() {
 			--interval-us 2000000 --timeout-ms 1500 || true
 		check_equal "policy, redirect on $dev: failed" 0 "$(world_result policy failed)"
 	done
-	in_ns node-a nft delete table inet policy
+	in_ns node-a nft delete table inet cni
 }
 
 # What a CNI masquerades on its way to an endpoint that is no pod.
 with_masquerade() {
 	in_ns node-a nft -f - <<-'END'
-		table ip masquerade {
+		table ip cni {
 			chain post {
 				type nat hook postrouting priority 100
 				ip saddr 10.1.0.0/16 ip daddr 192.168.60.0/24 masquerade
@@ -172,7 +172,7 @@ with_masquerade() {
 	check_equal "masqueraded: failed" 0 "$(world_result masqueraded failed)"
 	check_equal "masqueraded: the endpoint sees" "$NODE_A" \
 		"$(world_names masqueraded peer_seen | cut -d ' ' -f 1 | sort -u)"
-	in_ns node-a nft delete table ip masquerade
+	in_ns node-a nft delete table ip cni
 }
 
 main() {
