@@ -309,7 +309,7 @@ static void read_objects(struct nearpathd *d, const char *path)
 	d->slice = calloc((size_t)d->services * 2 + 1, sizeof(*d->slice));
 	for (line = d->text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (!strncmp(line, SLICE, strlen(SLICE)) && !strstr(line, "bench/tested"))
+		if (!strncmp(line, SLICE, strlen(SLICE)))
 			d->slice[d->slices++] = line;
 		else if (!*line)
 			break;
