@@ -58,10 +58,11 @@ int plan_pack(const struct plan *draft, struct plan **made)
 	const size_t ranges = draft->ranges * sizeof(*draft->range);
 	struct plan *plan =
 		malloc(sizeof(*plan) + frontends + ranges + backends + clusters + locals);
-	char *end = (char *)(plan + 1);
+	char *end;
 
 	if (!plan)
 		return -ENOMEM;
+	end = (char *)(plan + 1);
 	*plan = *draft;
 	intern_again(plan->namespace);
 	intern_again(plan->name);
