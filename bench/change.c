@@ -201,10 +201,10 @@ int main(int argc, char **argv)
 	struct change_config c = {.services = full,
 				  .endpoints = 10,
 				  .rounds = 3,
-				  .changes = 400,
-				  .seconds = 5,
+				  .changes = 100,
+				  .seconds = 3,
 				  .rules_most = 10000,
-				  .rules_seconds = 60};
+				  .rules_seconds = 40};
 	static const struct option options[] = {
 		{"quick", no_argument, NULL, 'q'}, {"json", required_argument, NULL, 'j'}, {}};
 	const char *json = NULL;
@@ -216,7 +216,7 @@ int main(int argc, char **argv)
 			c = (struct change_config){.services = quick,
 						   .endpoints = 10,
 						   .rounds = 1,
-						   .changes = 200,
+						   .changes = 100,
 						   .seconds = 2,
 						   .rules_most = 1000,
 						   .rules_seconds = 10};

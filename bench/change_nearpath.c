@@ -309,7 +309,7 @@ static void read_objects(struct nearpathd *d, const char *path)
 	d->slice = calloc((size_t)d->services * 2 + 1, sizeof(*d->slice));
 	for (line = d->text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (!strncmp(line, SLICE, strlen(SLICE)) && !strstr(line, "bench/tested"))
+		if (!strncmp(line, SLICE, strlen(SLICE)))
 			d->slice[d->slices++] = line;
 		else if (!*line)
 			break;
@@ -373,6 +373,7 @@ static void full_load(struct nearpathd *d)
 	keep(d, "full load", "s", answered - began);
 	keep(d, "of that, until written", "s", written - began);
 	keep(d, "parsing the JSON alone", "s", parse);
+	keep(d, "full load beyond that", "s", answered - began - parse);
 	keep(d, "full load, CPU", "s", cpu);
 	keep(d, "others wait then, p99", "ms", percentile(other.took, other.count, 0.99));
 	keep(d, "others wait then, max", "ms", percentile(other.took, other.count, 1));

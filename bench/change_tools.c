@@ -27,8 +27,11 @@ double now(void)
 
 void progress(const char *format, ...)
 {
+	static double began;
 	va_list args;
 
+	began = began ?: now();
+	fprintf(stderr, "%6.1f s", now() - began);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);

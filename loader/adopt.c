@@ -78,7 +78,7 @@ static int adopt_backend(struct publisher *p, uint32_t number)
 	rc = backend_add(p, &key, number);
 	if (rc)
 		return rc;
-	memcpy(&p->backend[number].entry, entry, sizeof(struct backend_entry));
+	p->backend[number].entry = backend_part(entry);
 	return space_adopt_backend(p->space, number);
 }
 

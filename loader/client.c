@@ -230,22 +230,14 @@ static int take_answer(struct client *client, const json_t *message, json_t **re
 	return 1;
 }
 
-int client_call(struct client *client, const char *method, json_t *params, json_t **result,
-		struct rpc_error *error)
+/* Sends a whole line, with its newline, and waits for the answer to the last call. */
+static int send_line(struct client *client, const char *line, size_t length, json_t **result,
+		     struct rpc_error *error)
 {
-	json_auto_t *request =
-		json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0", "id",
-			  (json_int_t)++client->call, "method", method, "params", params);
-	_cleanup_free_ char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	long long end = client->seconds ? now_ms() + client->seconds * 1000LL : 0;
-	struct output output = {.text = text};
+	struct output output = {.text = line, .left = length};
 	int r = 0;
 
-	if (!text)
-		return fail(error, -ENOMEM, "no memory for the request");
-	/* The terminating NUL has done its work: the newline takes its place. */
-	output.left = strlen(text) + 1;
-	text[output.left - 1] = '\n';
 	while (!r) {
 		json_auto_t *message = NULL;
 
@@ -254,6 +246,36 @@ int client_call(struct client *client, const char *method, json_t *params, json_
 			r = take_answer(client, message, result, error);
 	}
 	return r < 0 ? r : 0;
+}
+
+int client_call(struct client *client, const char *method, json_t *params, json_t **result,
+		struct rpc_error *error)
+{
+	json_auto_t *request =
+		json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0", "id",
+			  (json_int_t)++client->call, "method", method, "params", params);
+	_cleanup_free_ char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	size_t length;
+
+	if (!text)
+		return fail(error, -ENOMEM, "no memory for the request");
+	/* The terminating NUL has done its work: the newline takes its place. */
+	length = strlen(text) + 1;
+	text[length - 1] = '\n';
+	return send_line(client, text, length, result, error);
+}
+
+int client_call_text(struct client *client, const char *method, const char *params, json_t **result,
+		     struct rpc_error *error)
+{
+	_cleanup_free_ char *line = NULL;
+	int length = asprintf(&line,
+			      "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"%s\",\"params\":%s}\n",
+			      ++client->call, method, params);
+
+	if (length < 0)
+		return fail(error, -ENOMEM, "no memory for the request");
+	return send_line(client, line, (size_t)length, result, error);
 }
 
 int client_next_event(struct client *client, json_t **params, struct rpc_error *error)

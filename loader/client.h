@@ -31,6 +31,10 @@ void client_set_timeout(struct client *client, unsigned seconds);
 int client_call(struct client *client, const char *method, json_t *params, json_t **result,
 		struct rpc_error *error);
 
+/* The same with params as text, in which there is no newline. */
+int client_call_text(struct client *client, const char *method, const char *params, json_t **result,
+		     struct rpc_error *error);
+
 /* Waits for a notification and returns its params, NULL for none, as a new reference. */
 int client_next_event(struct client *client, json_t **params, struct rpc_error *error);
 

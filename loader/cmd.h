@@ -98,6 +98,9 @@ struct client;
 int cmd_connect(const struct cmd_args *args, const struct out *out, struct client **client);
 
 /* One call on a connection of its own. Takes params, which may be NULL. */
+/* params: as text, without a newline. */
+int cmd_call_text(const struct cmd_args *args, const struct out *out, const char *method,
+		  const char *params, json_t **result);
 int cmd_call(const struct cmd_args *args, const struct out *out, const char *method, json_t *params,
 	     json_t **result);
 

@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include "cmd_objects.h"
+#include "util.h"
 
 static long long number(const json_t *result, const char *key)
 {
@@ -11,13 +12,13 @@ static long long number(const json_t *result, const char *key)
 
 static int send_objects(const struct cmd_args *args, const struct out *out, const char *method)
 {
-	json_auto_t *objects = NULL;
+	_cleanup_free_ char *params = NULL;
 	json_auto_t *result = NULL;
-	int code = cmd_objects_read(args, out, &objects);
+	int code = cmd_objects_text(args, out, &params);
 
 	if (code)
 		return code;
-	code = cmd_call(args, out, method, json_pack("{s:O}", "objects", objects), &result);
+	code = cmd_call_text(args, out, method, params, &result);
 	if (code)
 		return code;
 	if (out->format == OUT_JSON)

@@ -91,6 +91,21 @@ int cmd_call(const struct cmd_args *args, const struct out *out, const char *met
 	return r < 0 ? cmd_call_failed(out, method, &error) : CMD_DONE;
 }
 
+int cmd_call_text(const struct cmd_args *args, const struct out *out, const char *method,
+		  const char *params, json_t **result)
+{
+	_cleanup_(client_free) struct client *client = NULL;
+	struct rpc_error error = {};
+	int code = cmd_connect(args, out, &client);
+	int r;
+
+	if (code)
+		return code;
+	client_set_timeout(client, CALL_SECONDS);
+	r = client_call_text(client, method, params, result, &error);
+	return r < 0 ? cmd_call_failed(out, method, &error) : CMD_DONE;
+}
+
 int cmd_printed(const struct out *out, int r)
 {
 	return r < 0 ? cmd_fail(out, "cannot print: %s", strerror(-r)) : CMD_DONE;

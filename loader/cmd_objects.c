@@ -13,6 +13,7 @@
 
 #define READ_SIZE (64UL << 10)
 #define FILE_MAX  (1UL << 30)
+#define TREE_MAX  (1UL << 20) /* bytes of a file that is parsed here, to say what is wrong in it */
 
 struct text {
 	const char *name;
@@ -115,6 +116,94 @@ static int text_parse(const struct text *text, const struct out *out, json_t *ob
 		at += (size_t)where.position;
 	}
 	return CMD_DONE;
+}
+
+/* Nothing is known of what is in it but where it ends: after as many brackets as it opens. */
+static size_t document_end(const struct text *text, size_t at)
+{
+	size_t depth = 0;
+
+	for (; at < text->length; at++) {
+		const char c = text->bytes[at];
+
+		if (c == '"') {
+			for (at++; at < text->length && text->bytes[at] != '"'; at++)
+				at += text->bytes[at] == '\\';
+		} else if (c == '{' || c == '[') {
+			depth++;
+		} else if ((c == '}' || c == ']') && depth && !--depth) {
+			return at + 1;
+		}
+	}
+	return text->length;
+}
+
+/* Of an array its items. */
+static void write_document(const struct text *text, size_t at, size_t end, FILE *to, bool *first)
+{
+	if (text->bytes[at] == '[') {
+		at = skip_space(text, at + 1);
+		end--;
+	}
+	if (at >= end)
+		return;
+	if (!*first)
+		fputc(',', to);
+	*first = false;
+	fwrite(text->bytes + at, 1, end - at, to);
+}
+
+/* Without their tree, which takes many times the memory. */
+static void write_documents(const struct text *text, FILE *to, bool *first)
+{
+	size_t at = skip_space(text, 0), end;
+
+	/* Newlines are spaces in JSON: it has none in strings. */
+	for (size_t i = 0; i < text->length; i++)
+		text->bytes[i] = text->bytes[i] == '\n' ? ' ' : text->bytes[i];
+	for (; at < text->length; at = skip_space(text, end)) {
+		end = document_end(text, at);
+		write_document(text, at, end, to, first);
+	}
+}
+
+static int add_file(const struct out *out, const char *path, FILE *to, bool *first)
+{
+	_cleanup_(text_free) struct text text = {};
+	json_auto_t *tree = json_array();
+	int r = text_read(&text, path), code = CMD_DONE;
+
+	if (r < 0)
+		return cmd_fail(out, "cannot read \"%s\": %s", path, strerror(-r));
+	if (text.length <= TREE_MAX || !strchr("{[", text.bytes[skip_space(&text, 0)]))
+		code = text_parse(&text, out, tree);
+	if (!code)
+		write_documents(&text, to, first);
+	return code;
+}
+
+int cmd_objects_text(const struct cmd_args *args, const struct out *out, char **params)
+{
+	_cleanup_free_ char *text = NULL;
+	bool first = true;
+	int code = CMD_DONE;
+	size_t length;
+	FILE *to;
+
+	if (!args->n_files)
+		return cmd_usage(out, "a file is missing: -f FILE, or -f - for standard input");
+	to = open_memstream(&text, &length);
+	if (!to)
+		return cmd_fail(out, "%s", strerror(errno));
+	fputs("{\"objects\":[", to);
+	for (size_t i = 0; i < args->n_files && !code; i++)
+		code = add_file(out, args->files[i], to, &first);
+	fputs("]}", to);
+	if (fclose(to) && !code)
+		return cmd_fail(out, "%s", strerror(ENOMEM));
+	if (!code)
+		*params = TAKE_PTR(text);
+	return code;
 }
 
 int cmd_objects_read(const struct cmd_args *args, const struct out *out, json_t **objects)

@@ -11,6 +11,12 @@
  */
 int cmd_objects_read(const struct cmd_args *args, const struct out *out, json_t **objects);
 
+/*
+ * The same as the text of params: {"objects":[...]}, in one line, to be freed by free(). What is
+ * wrong in a file of many bytes is left to the daemon to find.
+ */
+int cmd_objects_text(const struct cmd_args *args, const struct out *out, char **params);
+
 /* The array with Lists replaced by their items, and of each object only what names it. */
 int cmd_objects_names(const struct out *out, const json_t *objects, json_t **names);
 

@@ -139,7 +139,7 @@ void compare_backend(struct publisher *p, uint32_t number, const struct compare 
 	struct difference d = {};
 
 	if (b)
-		memcpy(&wanted, &b->entry, sizeof(b->entry));
+		wanted = backend_whole(&b->entry);
 	if (b ? same_bytes(entry, &wanted, sizeof(wanted)) : !(entry->flags & NP_BACKEND_USED))
 		return;
 	difference_set(d.what, "backend %u", number);

@@ -121,6 +121,7 @@ static void waited(int rc, void *arg)
 
 	(void)rc;
 	d->departing.running = false;
+	publish_end_grace(d->publisher);
 	end_grace(d);
 	daemon_begin_grace(d);
 }
@@ -133,6 +134,7 @@ void daemon_begin_grace(struct daemon *d)
 		return;
 	away->wanted = false;
 	away->running = true;
+	publish_begin_grace(d->publisher);
 	away->now = TAKE_PTR(away->next);
 	if (!background_do(d->background, wait, waited, d))
 		return;
@@ -174,6 +176,10 @@ bool daemon_end_departed(struct daemon *d, bool whole)
 	}
 	if (judge.keep_tcp && !away->wanted && !away->running)
 		publish_departed_end(d->publisher);
+	if (publish_wants_grace(d->publisher)) {
+		away->wanted = true;
+		event_active(d->events[4], 0, 0);
+	}
 	return false;
 }
 

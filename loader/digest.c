@@ -30,30 +30,39 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t bytes_lane(const uint64_t key[4], const char *bytes, size_t length)
+/* Both lanes at a time, or the first alone: the words are loaded once. */
+static inline struct digest mix_bytes(const char *bytes, size_t length, int lanes)
 {
-	uint64_t hash = key[0] ^ length, word[2];
+	struct digest hash;
+	uint64_t word[2];
 	size_t at;
+	int i;
 
+	for (i = 0; i < lanes; i++)
+		hash.word[i] = secret[i][0] ^ length;
 	for (at = 0; at + sizeof(word) <= length; at += sizeof(word)) {
 		memcpy(word, bytes + at, sizeof(word));
-		hash = mix(word[0] ^ key[1], word[1] ^ hash);
+		for (i = 0; i < lanes; i++)
+			hash.word[i] = mix(word[0] ^ secret[i][1], word[1] ^ hash.word[i]);
 	}
 	word[0] = word[1] = 0;
 	memcpy(word, bytes + at, length - at);
-	return mix(mix(word[0] ^ key[1], word[1] ^ hash) ^ key[2], key[3]);
+	for (i = 0; i < lanes; i++)
+		hash.word[i] =
+			mix(mix(word[0] ^ secret[i][1], word[1] ^ hash.word[i]) ^ secret[i][2],
+			    secret[i][3]);
+	return hash;
 }
 
 uint64_t digest_bytes(const void *at, size_t length)
 {
 	make_secret();
-	return bytes_lane(secret[0], at, length);
+	return mix_bytes(at, length, 1).word[0];
 }
 
 static struct digest bytes(const char *text, size_t length)
 {
-	return (struct digest){
-		{bytes_lane(secret[0], text, length), bytes_lane(secret[1], text, length)}};
+	return mix_bytes(text, length, LANES);
 }
 
 struct digest digest_pair(struct digest a, struct digest b)

@@ -105,6 +105,9 @@ int plan_make(const struct plan_node *node, const struct kube_service *service,
 
 void plan_free(struct plan **plan);
 
+/* A copy in one piece, of a plan whose parts are pieces of their own. 0 or -ENOMEM. */
+int plan_pack(const struct plan *draft, struct plan **made);
+
 /*
  * Is externalTrafficPolicy Local, and of a type of Service that has one? Has the port a NodePort,
  * and can it be reached from outside at all in this family, by a NodePort, an externalIP or a VIP?

@@ -91,6 +91,15 @@ uint32_t publish_backend_number(struct publisher *p, uint8_t family, const union
 uint32_t publish_service_number(struct publisher *p, uint8_t family, const union np_addr *addr,
 				__be16 port, uint8_t protocol);
 
+/*
+ * Of the room that changes gave up, what packets may still be reading is waited for in the end. A
+ * grace period that the caller has begun, and that is over, does as well; wanted: it would save
+ * that.
+ */
+void publish_begin_grace(struct publisher *p);
+void publish_end_grace(struct publisher *p);
+bool publish_wants_grace(const struct publisher *p);
+
 /* Is this frontend of the plan in the tables? */
 bool publish_has(struct publisher *p, const struct plan *plan, const struct plan_frontend *f);
 

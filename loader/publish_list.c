@@ -137,6 +137,21 @@ static void conflicts_of(struct publisher *p, struct owner *o, json_t *list)
 	}
 }
 
+void publish_begin_grace(struct publisher *p)
+{
+	space_begin_grace(p->space);
+}
+
+void publish_end_grace(struct publisher *p)
+{
+	space_end_grace(p->space);
+}
+
+bool publish_wants_grace(const struct publisher *p)
+{
+	return space_wants_grace(p->space);
+}
+
 uint64_t publish_generation(const struct publisher *p)
 {
 	return p->generation;

@@ -63,8 +63,35 @@ struct backend_entry {
 	uint8_t sources;
 	uint16_t source;
 };
-NP_STATIC_ASSERT(sizeof(struct backend_entry) == offsetof(struct np_backend, spare));
-NP_STATIC_ASSERT(offsetof(struct backend_entry, source) == offsetof(struct np_backend, source));
+
+/* Field by field: their order in the table may be another one. */
+static inline struct np_backend backend_whole(const struct backend_entry *e)
+{
+	return (struct np_backend){
+		.addr = e->addr,
+		.snat = e->snat,
+		.port = e->port,
+		.family = e->family,
+		.flags = e->flags,
+		.zone = e->zone,
+		.sources = e->sources,
+		.source = e->source,
+	};
+}
+
+static inline struct backend_entry backend_part(const struct np_backend *b)
+{
+	return (struct backend_entry){
+		.addr = b->addr,
+		.snat = b->snat,
+		.port = b->port,
+		.family = b->family,
+		.flags = b->flags,
+		.zone = b->zone,
+		.sources = b->sources,
+		.source = b->source,
+	};
+}
 
 struct backend {
 	struct backend_entry entry;

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "slots.h"
 #include "tables.h"
 #include "util.h"
 
-#define LIMBO_MAX 4096
+#define LIMBO_MAX 16384
 
 /* A set of free numbers below size. */
 struct numbers {
@@ -34,6 +35,7 @@ struct space {
 	struct slots *slots;
 	struct limbo limbo[LIMBO_MAX];
 	uint32_t limbos;
+	uint32_t marked; /* of them, from the first: before the grace period that is under way */
 	struct space_sizes waiting; /* in limbo */
 };
 
@@ -113,23 +115,62 @@ void space_free(struct space **space)
 	free(s);
 }
 
+/* What slots_used() counts of a run. */
+static uint32_t run_size(uint32_t count)
+{
+	uint32_t run = 1;
+
+	while (run < count)
+		run <<= 1;
+	return run;
+}
+
+static void limbo_leave(struct space *s, const struct limbo *l)
+{
+	switch (l->kind) {
+	case LIMBO_SERVICE:
+		numbers_give(&s->services, l->number);
+		s->waiting.services--;
+		break;
+	case LIMBO_BACKEND:
+		numbers_give(&s->backends, l->number);
+		s->waiting.backends--;
+		break;
+	case LIMBO_SLOTS:
+		slots_give(s->slots, l->number, l->count);
+		s->waiting.slots -= run_size(l->count);
+		break;
+	}
+}
+
+static void limbo_free(struct space *s, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		limbo_leave(s, &s->limbo[i]);
+	s->limbos -= count;
+	memmove(s->limbo, s->limbo + count, s->limbos * sizeof(*s->limbo));
+	s->marked = 0;
+}
+
 static void limbo_empty(struct space *s)
 {
-	uint32_t i;
-
 	tables_synchronize();
-	for (i = 0; i < s->limbos; i++) {
-		struct limbo *l = &s->limbo[i];
+	limbo_free(s, s->limbos);
+}
 
-		if (l->kind == LIMBO_SERVICE)
-			numbers_give(&s->services, l->number);
-		else if (l->kind == LIMBO_BACKEND)
-			numbers_give(&s->backends, l->number);
-		else
-			slots_give(s->slots, l->number, l->count);
-	}
-	s->limbos = 0;
-	s->waiting = (struct space_sizes){};
+void space_begin_grace(struct space *s)
+{
+	s->marked = s->limbos;
+}
+
+void space_end_grace(struct space *s)
+{
+	limbo_free(s, s->marked);
+}
+
+bool space_wants_grace(const struct space *s)
+{
+	return s->limbos > LIMBO_MAX / 4;
 }
 
 static void limbo_add(struct space *s, enum limbo_kind kind, uint32_t number, uint32_t count)
@@ -201,12 +242,8 @@ void space_give_backend(struct space *s, uint32_t number)
 
 void space_give_slots(struct space *s, uint32_t first, uint32_t count)
 {
-	uint32_t run = 1; /* what slots_used() counts */
-
-	while (run < count)
-		run <<= 1;
 	limbo_add(s, LIMBO_SLOTS, first, count);
-	s->waiting.slots += run;
+	s->waiting.slots += run_size(count);
 }
 
 struct space_sizes space_used(const struct space *s)

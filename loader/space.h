@@ -2,7 +2,7 @@
 /*
  * Which entries of the tables services, slots and backends are free. What is given back may still
  * be read by a running program: it waits in limbo until an RCU grace period has passed, which is
- * asked for only when room is needed. Bookkeeping in process memory; touches no table.
+ * waited for only when room is needed. Bookkeeping in process memory; touches no table.
  */
 #ifndef NEARPATH_LOADER_SPACE_H
 #define NEARPATH_LOADER_SPACE_H
@@ -35,6 +35,14 @@ int space_adopt_slots(struct space *s, uint32_t first, uint32_t count);
 void space_give_service(struct space *s, uint32_t number);
 void space_give_backend(struct space *s, uint32_t number);
 void space_give_slots(struct space *s, uint32_t first, uint32_t count);
+
+/*
+ * A grace period that somebody else waits for: what was given back before it began is free when it
+ * is over. It is wanted when much is in limbo, so that nobody has to wait at once.
+ */
+void space_begin_grace(struct space *s);
+void space_end_grace(struct space *s);
+bool space_wants_grace(const struct space *s);
 
 /*
  * Is there room for something new? The last part of each table is kept for new versions of what is

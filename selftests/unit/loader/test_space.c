@@ -20,7 +20,7 @@
 #include "util.h"
 
 /* More than limbo holds, so that it can be filled. */
-#define SERVICES 6000
+#define SERVICES 20000
 #define SLOTS	 64
 #define BACKENDS 70
 
