@@ -8,7 +8,7 @@
 # shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-MODES="again direct hooks iptables nftables node node-iptables node-nftables sock tc"
+MODES="again direct hooks iptables nftables node node-iptables node-nftables redirect sock tc"
 CONNECT=$NP_SELFTESTS/../bench/connect.sh
 
 # begin ARGS...: the benchmark in the background, its process id in $BENCH.
@@ -41,10 +41,10 @@ whole_run() {
 		"$(jq -r '[.samples[].mode] | unique | join(" ")' "$NP_DIR/json")"
 	check_equal "iptables at each place" "first last middle" "$(jq -r '[.samples[] |
 		select(.mode == "iptables").place] | unique | join(" ")' "$NP_DIR/json")"
-	check_equal "every sample has its figures" 12 "$(samples '.connections_per_s > 0 and
+	check_equal "every sample has its figures" 13 "$(samples '.connections_per_s > 0 and
 		.connect_us_p50 > 0 and .connect_us_p99 >= .connect_us_p90 and
 		.cpu_us_per_connection > 0 and .transactions_per_s > 0')"
-	check_equal "throughput once for each mode" 10 "$(samples '.gbit_1 > 0 and .gbit_4 > 0')"
+	check_equal "throughput once for each mode" 11 "$(samples '.gbit_1 > 0 and .gbit_4 > 0')"
 	check_equal "the machine is told" true "$(jq '.machine.kernel != null' "$NP_DIR/json")"
 	check "the table has a line for each" grep -Eq '^ +3 node-nftables first ' "$NP_DIR/out"
 	check_equal "nothing is left" "" "$(remains)"
