@@ -64,12 +64,12 @@ static int plan(struct change *c)
 
 	for (int i = 0; i < KUBE_KINDS; i++)
 		objects += store_count(c->d->store, i);
-	if (done && !done->refused && !done->removed && !anything_new(c))
+	if (done && !c->d->behind && !done->refused && !done->removed && !anything_new(c))
 		return 0;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return -ENOMEM;
-	k->all = !done || done->refused || !strcmp(c->method, "replace");
+	k->all = !done || c->d->behind || done->refused || !strcmp(c->method, "replace");
 	k->anew = k->all && (!done || objects >= ANEW_MIN);
 	c->keeping = k;
 	return 0;
@@ -202,6 +202,7 @@ static void settle(struct change *c)
 		}
 		i++;
 	}
+	c->d->behind = c->d->behind && !k->all;
 }
 
 /* It could not be written: then it stays in memory, as the line does not. */
@@ -210,6 +211,7 @@ static void hold(struct change *c, int rc)
 	struct store_put put;
 	size_t place = 0;
 
+	c->d->behind = true;
 	daemon_log("the change is in the tables, but could not be written to \"%s\": %s",
 		   c->d->options.state_dir, strerror(-rc));
 	while (c->commit && store_next_put(c->commit, &place, &put)) {

@@ -80,6 +80,7 @@ struct daemon {
 	bool swept;	/* flows were compared with the endpoints since the start */
 	size_t marked;	/* TCP flows to departed endpoints, when they were last looked at */
 	bool damaged;	/* part of the state could not be read: what was adopted stays */
+	bool behind;	/* the journal has not all that the store has: writing failed */
 	bool replaying; /* start-up: collect, publish at the end */
 	bool held;	/* only tables of another version know the objects: nothing is attached */
 	struct change *change; /* that is under way; others wait */

@@ -503,6 +503,8 @@ void publisher_free(struct publisher **publisher)
 	for (uint32_t i = 0; p->version && i < p->tables->size[TABLE_services]; i++)
 		free(p->version[i]);
 	free(p->id_taken);
+	free(p->departed.touched);
+	free(p->departed.gone);
 	ranges_forget(p);
 	free(p->backend);
 	free(p->version);

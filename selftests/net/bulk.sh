@@ -135,6 +135,27 @@ rewritten() {
 	check_equal "a start reads the same of it" "$before" "$(shown)"
 }
 
+# A disk with no room: nothing is lost while the daemon lives, and all is written when there is room.
+full_disk() {
+	local before state
+	state=$(daemon_dir node)/state
+	stop_daemon node
+	mount -t tmpfs -o size=2m tmpfs "$state"
+	start
+	nearpath_at node iface list >/dev/null
+	check_equal "a change that cannot be written is done" "$((2 * SERVICES))" \
+		"$(send <"$NP_DIR/long.line" | jq .result.applied)"
+	check "that it could not is told" grep -q "could not be written" "$NP_DIR/nearpathd-node.log"
+	before=$(shown)
+	check_equal "it is shown as it was given" "$(given "$NP_DIR/moved.json")" "$before"
+	mount -o remount,size=100m "$state"
+	send <"$NP_DIR/short.line" >/dev/null
+	before=$(shown)
+	kill_daemon node
+	start
+	check_equal "with the next change all is written" "$before" "$(shown)"
+}
+
 journal_is_short() {
 	[[ $(stat -c %s "$1") -le $((2 * $2 + 2000000)) && ! -e $1.new ]]
 }
@@ -149,6 +170,7 @@ main() {
 	turns
 	killed
 	rewritten
+	full_disk
 	finish
 }
 

@@ -135,7 +135,7 @@ static void callers_may_go_before_they_are_answered(void **state)
 	close(gone);
 	say(other, CALL(10, "now"));
 	assert_answer(other, 10, 2);
-	hear(half);
+	json_decref(hear(half));
 	hear_end(half);
 	close(half);
 	close(other);
