@@ -208,8 +208,8 @@ plot_change() {
 	panel 0.08 0.66 0.17 0.88
 	services_axis
 	cat <<-'END'
-		set logscale y; set yrange [0.1:*]; set xrange [80:125000]
-		set ytics ("0.1 ms" 0.1, "1 ms" 1, "10 ms" 10, "0.1 s" 100, "1 s" 1000, "10 s" 1e4, "100 s" 1e5, "1000 s" 1e6)
+		set logscale y; set yrange [0.01:*]; set xrange [80:125000]
+		set ytics ("10 µs" 0.01, "0.1 ms" 0.1, "1 ms" 1, "10 ms" 10, "0.1 s" 100, "1 s" 1000, "10 s" 1e4, "100 s" 1e5, "1000 s" 1e6)
 	END
 	key_at 0.69 0.88
 	lines change 3 <<-END
