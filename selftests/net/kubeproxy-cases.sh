@@ -9,7 +9,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 shopt -s nullglob
 
-FILES=("$NP_SELFTESTS"/cases/*.jsonl "$NP_SELFTESTS"/../../shared/vectors/packets.jsonl)
+FILES=("$NP_SELFTESTS"/cases/*.jsonl)
 
 # build NODE: with one link, by which everything comes and goes, and no opinion on where from.
 build() {
