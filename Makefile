@@ -94,6 +94,7 @@ bench: deps ## every benchmark, then plots, in bench/results: a quarter of an ho
 		$(MAKE) --no-print-directory -s bench-$$part || exit; \
 	done
 	$(Q)$(MAKE) --no-print-directory -s bench-plot
+	@echo "results and plots are in $(RESULTS)" >&2
 
 bench-quick: ## the same in two minutes, roughly, in build/bench/results
 	$(Q)$(MAKE) --no-print-directory -s bench QUICK=1
@@ -103,8 +104,8 @@ bench-plot: ## plots of the results that there are
 
 bench-packet: $(BUILD)/bench/packet ## ns a packet of the loaded programs, over the empty program
 	$(Q)mkdir -p $(RESULTS)
-	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/stack.py --list | \
-		$(BUILD)/bench/packet --stack /dev/stdin $(call bench_options,packet)
+	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/stack.py --list >$(BUILD)/bench/stack
+	$(Q)$(BUILD)/bench/packet --stack $(BUILD)/bench/stack $(call bench_options,packet)
 
 bench-connect: $(BUILD)/nearpathd $(BUILD)/nearpath $(BENCH_CONNECT) ## connections through a Service, by who carries it
 	$(Q)mkdir -p $(RESULTS)

@@ -40,6 +40,7 @@ struct row {
 static struct row rows[ROWS_MAX];
 static size_t n_rows;
 static json_t *samples;
+static struct machine machine; /* read before there is a namespace that hides parts of it */
 
 static struct row *row_of(long services, const char *name, const char *unit)
 {
@@ -102,12 +103,10 @@ static void print_table(long endpoints)
 
 static void write_json(const char *path)
 {
-	struct machine m;
 	json_t *all;
 
-	machine_read(&m);
 	all = json_pack("{s:i, s:s, s:o, s:O}", "schema", 1, "part", "change", "machine",
-			machine_json(&m), "samples", samples);
+			machine_json(&machine), "samples", samples);
 	if (!all || json_dump_file(all, path, JSON_INDENT(2)))
 		die("cannot write %s", path);
 	json_decref(all);
@@ -229,6 +228,8 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc)
 		usage();
+	machine_results("change", json);
+	machine_read(&machine);
 	if (!realpath("/proc/self/exe", self))
 		die("cannot find the programs");
 	snprintf(c.build, sizeof(c.build), "%.200s", dirname(dirname(self)));

@@ -87,8 +87,11 @@ check_options() {
 	done
 	[[ $CPU =~ ^[0-9]+$ && $CPU -lt $(nproc --all) ]] || bad_usage "no CPU \"$CPU\""
 	for word in ${WANTED//,/ }; do
-		printf '%s\n' "${MODES[@]}" | grep -q "^$word " || bad_usage "no mode \"$word\""
+		printf '%s\n' "${MODES[@]}" | grep -q "^$word " || bad_usage "no mode \"$word\"; there are $(
+			printf '%s\n' "${MODES[@]}" | cut -d ' ' -f 1 | xargs
+		)"
 	done
+	[[ -z $JSON ]] || : >>"$JSON" || die "cannot write \"$JSON\""
 }
 
 parse_options() {

@@ -514,6 +514,7 @@ int main(int argc, char **argv)
 	cpu_set_t one;
 
 	parse_options(argc, argv, &o);
+	machine_results("forward", o.json);
 	machine_read(&m);
 	CPU_ZERO(&one);
 	CPU_SET(m.cores - 1, &one);

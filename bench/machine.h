@@ -7,7 +7,9 @@
 #define NEARPATH_BENCH_MACHINE_H
 
 #include <jansson.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -82,6 +84,19 @@ static inline void machine_read(struct machine *m)
 		     sizeof(m->spectre_v2));
 	machine_line("/proc/sys/net/core/bpf_jit_enable", m->jit, sizeof(m->jit));
 	machine_line("/proc/sys/net/core/bpf_jit_harden", m->harden, sizeof(m->harden));
+}
+
+/* Before anything is measured: can the results be written there? path may be NULL. */
+static inline void machine_results(const char *program, const char *path)
+{
+	FILE *f = path ? fopen(path, "ae") : NULL;
+
+	if (path && !f) {
+		fprintf(stderr, "%s: cannot write \"%s\": %s\n", program, path, strerror(errno));
+		exit(1);
+	}
+	if (f)
+		fclose(f);
 }
 
 /* The member "machine" of all results; NULL if there is no memory. */
