@@ -48,6 +48,24 @@ static struct evbuffer *ask(struct page *page, unsigned status, const char *body
 	return answer.body;
 }
 
+/* Where the machine was busy with something else, the last text was a costly one. */
+static struct evbuffer *ask_later(struct page *page, const char *body)
+{
+	struct http_answer answer;
+
+	for (int i = 0; i < 400; i++) {
+		answer = (struct http_answer){.status = 200, .body = evbuffer_new()};
+		page_answer(page, &answer);
+		if (evbuffer_get_length(answer.body) == strlen(body) &&
+		    !memcmp(evbuffer_pullup(answer.body, -1), body, strlen(body)))
+			return answer.body;
+		evbuffer_free(answer.body);
+		usleep(5000);
+	}
+	fail_msg("never \"%s\"", body);
+	return NULL;
+}
+
 static void a_costly_text_is_used_again(void **state)
 {
 	struct writer w = {.cost_us = 50000};
@@ -70,8 +88,7 @@ static void a_cheap_text_is_fresh(void **state)
 	(void)state;
 	assert_int_equal(page_new(write_number, &w, &page), 0);
 	evbuffer_free(ask(page, 200, "1"));
-	usleep(50000);
-	evbuffer_free(ask(page, 200, "2"));
+	evbuffer_free(ask_later(page, "2"));
 	page_free(&page);
 }
 
@@ -86,11 +103,10 @@ static void unread_texts_are_few_and_outlive_the_page(void **state)
 	assert_int_equal(page_new(write_number, &w, &page), 0);
 	for (unsigned i = 0; i < READERS; i++) {
 		snprintf(wanted, sizeof(wanted), "%u", i < 8 ? i + 1 : 8);
-		reader[i] = ask(page, 200, wanted);
-		usleep(5000);
+		reader[i] = ask_later(page, wanted);
 	}
 	evbuffer_free(reader[0]);
-	reader[0] = ask(page, 200, "9");
+	reader[0] = ask_later(page, "9");
 	page_free(&page);
 	for (unsigned i = 0; i < READERS; i++)
 		evbuffer_free(reader[i]);
