@@ -223,8 +223,8 @@ counted() {
 
 counters_are_true() {
 	world_load_start five client-a --connect "$BOTH:80" --keep --count 5 --concurrency 5 \
-		--seconds 14 --interval-us 500000
-	check "flows are counted" wait_for -t 20 counted
+		--seconds 23 --interval-us 500000
+	check "flows are counted" wait_for -t 23 counted # in a whole round of ten seconds
 	world_load_end five || true
 	check "after the longest timeout no flow is listed or counted" wait_for -t 25 swept
 	check "in the metrics neither" in_ns node-a bash -c \
