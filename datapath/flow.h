@@ -182,10 +182,12 @@ static __always_inline __u64 flow_index(const struct np_hash *h, int family)
 /* False: no flow knows the tuple. */
 static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int family)
 {
-	struct np_hash h =
-		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
+	struct np_hash h;
 
-	return !flow_is_filtered(t, space, family) && flow_index(&h, family) != BUCKET_NONE;
+	if (flow_is_filtered(t, space, family))
+		return false;
+	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
+	return flow_index(&h, family) != BUCKET_NONE;
 }
 
 /*
