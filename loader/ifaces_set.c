@@ -200,6 +200,13 @@ static bool xdp_wanted(json_t *set)
 	return xdp && strcmp(xdp, "off");
 }
 
+static bool redirect_wanted(json_t *set)
+{
+	const char *redirect = json_string_value(json_object_get(set, "redirect"));
+
+	return redirect && !strcmp(redirect, "on");
+}
+
 int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **result, char *why,
 	       size_t size)
 {
@@ -223,6 +230,14 @@ int ifaces_set(struct ifaces *ifs, const char *name, json_t *set, json_t **resul
 			 "cannot "
 			 "complete; name it in --uplinks if it leads outside",
 			 name);
+		return -EINVAL;
+	}
+	if (redirect_wanted(set) && !ifs->tables->direct_checksum) {
+		snprintf(
+			why, size,
+			"\"%s\" cannot redirect: programs of this kernel do not see how a packet's "
+			"checksum is meant; it needs Linux 6.2",
+			name);
 		return -EINVAL;
 	}
 	rc = remember(ifs, name, set, why, size);

@@ -186,10 +186,10 @@ main() {
 	check_equal "off by default" off "$(nearpath_at node-a -o json iface list |
 		jq -r '[.ifaces[].redirect] | unique | join(",")')"
 	ways goes_through off
-	turn redirect=on
 	if [[ $(nearpath_at node-a -o json status | jq -r .kernel.checksum) != direct ]]; then
 		skip "needs bpf_cast_to_kern_ctx (Linux 6.2)"
 	fi
+	turn redirect=on
 	ways goes_past on
 	transfers on
 	translated
