@@ -210,6 +210,7 @@ static inline void state_service(struct tables *t, int family, uint32_t n, bool 
 	struct np_service *s = &t->services[n];
 	struct np_hash h =
 		np_hash_frontend(t->hash_key, NP_IPV6, &end.addr, htons(end.port), IPPROTO_TCP);
+	struct np_filter_place known = np_address_place(t->hash_key, NP_IPV6, &end.addr);
 
 	*s = (struct np_service){.addr = end.addr,
 				 .port = htons(end.port),
@@ -226,6 +227,7 @@ static inline void state_service(struct tables *t, int family, uint32_t n, bool 
 					     .family = family,
 					     .flags = NP_BACKEND_USED,
 					     .zone = NP_ZONE_OTHER};
+	t->address_filter[known.word & (t->size[TABLE_address_filter] - 1)].bits |= known.bit;
 	t->frontends[h.bucket & (t->size[TABLE_frontends] - 1)].entry[n] =
 		(uint64_t)h.tag << 32 | n;
 }

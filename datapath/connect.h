@@ -428,6 +428,17 @@ static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 }
 
 /*
+ * Would connect() pass it, by all that filters tell: it goes to no service, and is not shadowed?
+ * The tuple need not be whole.
+ */
+static __always_inline bool connect_is_needless(const struct tuple *t, int family)
+{
+	return address_is_strange(&t->dst, family) &&
+	       flow_is_filtered(&t->dst, &t->src, NP_HASH_EGRESS, family) &&
+	       !in_service_cidr(&t->dst, family);
+}
+
+/*
  * Make a flow for a packet that opens a connection, if it is to have one: returns an enum connect.
  * Of r, tuple (whole) and hook are set, the rest is zero. One code for both families, as addresses
  * are whole here.

@@ -15,8 +15,11 @@
 #define DECIDE_LOCAL 0x1 /* by the node itself: the source is its own */
 #define DECIDE_CLASS 0x2 /* tell the class even where it makes no difference */
 
-static __always_inline bool prefix_has(const struct np_prefix *prefix, const union np_addr *addr)
+static __always_inline bool prefix_has(const struct np_prefix *prefix, const union np_addr *addr,
+				       __u32 family)
 {
+	if (family == NP_IPV4)
+		return !((addr->v4 & prefix->mask[0]) ^ prefix->value[0]);
 	return !(((addr->word[0] & prefix->mask[0]) ^ prefix->value[0]) |
 		 ((addr->word[1] & prefix->mask[1]) ^ prefix->value[1]) |
 		 ((addr->word[2] & prefix->mask[2]) ^ prefix->value[2]) |
@@ -33,7 +36,7 @@ static __always_inline enum np_class client_class(struct tuple *t, __u32 service
 	if (!c)
 		return NP_CLASS_OUTSIDE;
 	if (c->detector == NP_DETECT_BY_PREFIX &&
-	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src))
+	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src, family))
 		return NP_CLASS_POD;
 	if (how & DECIDE_LOCAL)
 		return NP_CLASS_NODE;
@@ -63,10 +66,24 @@ static __always_inline bool in_service_cidr(const union np_addr *addr, __u32 fam
 
 		if (prefix->value[0] & ~prefix->mask[0])
 			return false;
-		if (prefix_has(prefix, addr))
+		if (prefix_has(prefix, addr, family))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Can an address be no service's and none of the node's, by what is told without looking for it in
+ * the index? Most that answer that are.
+ */
+static __always_inline bool address_is_strange(const union np_addr *addr, int family)
+{
+	struct np_filter_place at = np_address_place(np.hash_key, family, addr);
+	struct np_address_filter *word;
+	__u32 n = at.word & np.address_mask;
+
+	word = bpf_map_lookup_elem(&address_filter, &n);
+	return word && !(*(volatile __u64 *)&word->bits & at.bit);
 }
 
 /* loadBalancerSourceRanges: does the version admit the source? */

@@ -17,9 +17,10 @@
 #define FLOW_AHEAD 0x10000U /* ticks: minutes, far less than the wrap */
 
 /* Is there no flow with a name between these addresses? See maps/filter.h. */
-static __always_inline bool flow_is_filtered(const struct tuple *t, __u32 space, int family)
+static __always_inline bool flow_is_filtered(const union np_addr *src, const union np_addr *dst,
+					     __u32 space, int family)
 {
-	struct np_filter_place at = np_filter_place(np.hash_key, family, &t->src, &t->dst, space);
+	struct np_filter_place at = np_filter_place(np.hash_key, family, src, dst, space);
 	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
 
 	return word && !(*(volatile __u64 *)&word->half[flow_filter_half()] & at.bit);
@@ -184,7 +185,7 @@ static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int 
 {
 	struct np_hash h;
 
-	if (flow_is_filtered(t, space, family))
+	if (flow_is_filtered(&t->src, &t->dst, space, family))
 		return false;
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	return flow_index(&h, family) != BUCKET_NONE;
@@ -214,7 +215,7 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 	__u64 entry;
 	int i;
 
-	if (flow_is_filtered(t, space, family))
+	if (flow_is_filtered(&t->src, &t->dst, space, family))
 		return hit;
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	if (space == NP_HASH_INGRESS)

@@ -176,7 +176,7 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
 	if (!p->backend || !p->version || !p->entry_taken || !p->id_taken || !p->departed.touched)
 		return -ENOMEM;
-	rc = adopt(p) ?: ranges_adopt(p);
+	rc = adopt(p) ?: ranges_adopt(p) ?: frontends_refilter(p);
 	if (rc)
 		return rc;
 	/* What an earlier daemon gave back just before it died may be in a packet's hands. */

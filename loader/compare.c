@@ -83,6 +83,22 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	compare_tell(c, &d);
 }
 
+static void compare_known(struct publisher *p, const struct frontend *f, const struct compare *c)
+{
+	struct difference d = {};
+
+	if (frontend_is_known(p, f))
+		return;
+	words_of_frontend(f, d.what, sizeof(d.what));
+	difference_set(d.wanted, "its address in address_filter");
+	difference_set(d.found, "nothing");
+	if (c->repair) {
+		frontend_know(p, f);
+		d.repaired = 1;
+	}
+	compare_tell(c, &d);
+}
+
 static void compare_admitted(struct publisher *p, struct frontend *f, const struct compare *c)
 {
 	struct difference d = {};
@@ -107,6 +123,7 @@ void compare_version(struct publisher *p, uint32_t version, const struct compare
 		return;
 	compare_content(p, f, c);
 	compare_entry(f, c);
+	compare_known(p, f, c);
 	compare_admitted(p, f, c);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "publish_private.h"
+#include "util.h"
 
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f)
 {
@@ -80,6 +81,54 @@ bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct fro
 	return at == (h.bucket & mask) || at == (np_hash_other_bucket(h.bucket, h.tag) & mask);
 }
 
+static struct np_filter_place address_place(const struct publisher *p,
+					    const struct frontend_key *key)
+{
+	struct np_filter_place at = np_address_place(p->tables->hash_key, NP_IPV6, &key->addr);
+
+	at.word &= p->tables->size[TABLE_address_filter] - 1;
+	return at;
+}
+
+bool frontend_is_known(const struct publisher *p, const struct frontend *f)
+{
+	const struct np_filter_place at = address_place(p, &f->key);
+
+	return p->tables->address_filter[at.word].bits & at.bit;
+}
+
+void frontend_know(struct publisher *p, const struct frontend *f)
+{
+	const struct np_filter_place at = address_place(p, &f->key);
+	__u64 *bits = &p->tables->address_filter[at.word].bits;
+
+	__atomic_store_n(bits, *bits | at.bit, __ATOMIC_RELEASE);
+}
+
+/* Not to be done for each that goes: it takes as long as there are frontends. */
+#define FORGOTTEN_LEAST 4096
+
+int frontends_refilter(struct publisher *p)
+{
+	struct np_address_filter *filter = p->tables->address_filter;
+	const uint32_t words = p->tables->size[TABLE_address_filter];
+	_cleanup_free_ __u64 *bits = calloc(words, sizeof(*bits));
+	const struct frontend *f;
+	struct np_filter_place at;
+	size_t place = 0;
+
+	if (!bits)
+		return -ENOMEM;
+	while ((f = set_next(&p->frontends, &place))) {
+		at = address_place(p, &f->key);
+		bits[at.word] |= at.bit;
+	}
+	for (uint32_t i = 0; i < words; i++)
+		__atomic_store_n(&filter[i].bits, bits[i], __ATOMIC_RELEASE);
+	p->forgotten = 0;
+	return 0;
+}
+
 /* The index entry of a key: where it is, or where it can go. NULL: both buckets are full. */
 static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key, uint32_t *tag)
 {
@@ -140,6 +189,7 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 		return -ENOMEM;
 	f->entry = entry;
 	entry_take(p, entry, true);
+	frontend_know(p, f);
 	entry_store(p, f, tag, version);
 	*frontend = f;
 	return 0;
@@ -152,4 +202,7 @@ void frontend_remove(struct publisher *p, struct frontend *f)
 	set_remove(&p->frontends, hash_of(&f->key), f);
 	version_give(p, f->version);
 	free(f);
+	/* Without memory for it, more packets than need be look into the index, no more. */
+	if (++p->forgotten > FORGOTTEN_LEAST + p->frontends.count / 2)
+		frontends_refilter(p);
 }

@@ -142,6 +142,7 @@ struct publisher {
 	struct backend *backend;  /* by number, as many as the table has */
 	struct version **version; /* of the service table */
 	uint64_t *entry_taken;	  /* a bit for each place of the index */
+	size_t forgotten;	  /* frontends that have gone since the address filter was made */
 	struct set owners;	  /* struct owner */
 	struct lost_address *lost;
 	uint32_t waiting; /* owners that wait */
@@ -204,6 +205,11 @@ bool plan_same_port(const struct plan *a, const struct plan *b);
 /* A place of the index is in use, or no longer. */
 bool entry_is_taken(const struct publisher *p, const uint64_t *entry);
 void entry_take(struct publisher *p, const uint64_t *entry, bool take);
+/* Is its address in address_filter? Programs look for no other. */
+bool frontend_is_known(const struct publisher *p, const struct frontend *f);
+void frontend_know(struct publisher *p, const struct frontend *f);
+/* Make the filter anew: what has gone goes from it. -ENOMEM: it is as it was. */
+int frontends_refilter(struct publisher *p);
 /* Is this where programs look for the key? *tag: what its entry has in the upper half. */
 bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
 		    uint32_t *tag);

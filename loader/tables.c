@@ -98,6 +98,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_flow_filter] = flows / NP_FILTER_RECORDS > NP_FILTER_MIN
 					     ? flows / NP_FILTER_RECORDS
 					     : NP_FILTER_MIN;
+	t->size[TABLE_address_filter] = power_of_two(o->max_services / NP_ADDRESS_FILTER_VERSIONS);
 	t->size[TABLE_ifaces] = IFACE_TABLE_SIZE;
 	t->size[TABLE_config] = 1;
 	cpus = cpus > 0 ? cpus : 1;

@@ -34,6 +34,7 @@
 	X(flow_index4, struct np_bucket)                                                           \
 	X(flows4, struct np_flow4)                                                                 \
 	X(flow_filter, struct np_filter)                                                           \
+	X(address_filter, struct np_address_filter)                                                \
 	X(flow_index6, struct np_bucket)                                                           \
 	X(flows6, struct np_flow6)                                                                 \
 	X(ifaces, struct np_iface)                                                                 \

@@ -114,6 +114,7 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	s->frontend_mask = t->size[TABLE_frontends] - 1;
 	s->iface_mask = t->size[TABLE_ifaces] - 1;
 	s->filter_mask = t->size[TABLE_flow_filter] - 1;
+	s->address_mask = t->size[TABLE_address_filter] - 1;
 	s->flow4_mask = t->size[TABLE_flows4] - 1;
 	s->flow6_mask = t->size[TABLE_flows6] - 1;
 	for (i = 0; i < NP_FLOW_STATES; i++)

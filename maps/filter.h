@@ -42,4 +42,27 @@ np_filter_place(const volatile __u64 *key, int family, const union np_addr *src,
 	return (struct np_filter_place){.word = h >> 38, .bit = 1ULL << (h >> 32 & 63)};
 }
 
+/*
+ * Which addresses frontends have or the kernel told to be the node's: the same for one address.
+ * What opens a connection to another one is no service's, which need not be looked for in the
+ * index. nearpathd alone writes it: a bit is set before the first entry of its address, and a word
+ * in which bits are no longer needed is replaced by one that has all that are.
+ */
+struct np_address_filter {
+	__u64 bits;
+};
+NP_STATIC_ASSERT(sizeof(struct np_address_filter) == 8);
+
+/* Sixteen bits a service version. */
+#define NP_ADDRESS_FILTER_VERSIONS 4
+
+/* IPv4: with family NP_IPV6, of a whole address, the place is the same. */
+static inline __attribute__((always_inline)) struct np_filter_place
+np_address_place(const volatile __u64 *key, int family, const union np_addr *addr)
+{
+	const union np_addr none = {};
+
+	return np_filter_place(key, family, &none, addr, NP_HASH_FRONTEND);
+}
+
 #endif

@@ -98,6 +98,15 @@ struct {
 	__type(value, struct np_filter);
 } flow_filter SEC(".maps");
 
+/* Which addresses services and the node have. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_address_filter);
+} address_filter SEC(".maps");
+
 /* One record an IPv4 flow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

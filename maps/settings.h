@@ -24,6 +24,7 @@ struct np_settings {
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
 	__u32 filter_mask;
+	__u32 address_mask; /* of address_filter */
 	__u32 before4_mask; /* of the index that is replaced: datapath/handover.h */
 	__u32 before6_mask;
 
@@ -39,9 +40,9 @@ struct np_settings {
 	__u8 direct_checksum; /* the kernel has bpf_cast_to_kern_ctx (6.2) */
 	__u8 conntrack;	      /* the kernel's conntrack is loaded and can be asked (6.0) */
 	__u8 handover;	      /* tables of another version are being replaced */
-	__u8 pad[1];
+	__u8 pad[5];
 };
-NP_STATIC_ASSERT(sizeof(struct np_settings) == 208);
+NP_STATIC_ASSERT(sizeof(struct np_settings) == 216);
 
 /* The enums whose numbers are in the tables: see maps/abi.h. */
 struct np_words {

@@ -322,7 +322,9 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	}
 	if (hit.flow && reset_wanted(&hit, &p, opens))
 		return TODO_RESET;
-	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens) {
+	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens &&
+	    !(ingress ? SPORT(p.tuple.ports) && connect_is_needless(&p.tuple, family)
+		      : address_is_strange(&p.tuple.src, family))) {
 		*r = (struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = hook};
 		return TODO_CONNECT;
 	}

@@ -115,7 +115,7 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 	}
 	if (hit.flow)
 		return forward(ctx, &p, &hit, out, &scratch, family);
-	if (!opens || p.fragment)
+	if (!opens || p.fragment || connect_is_needless(&p.tuple, family))
 		return TODO_PASS;
 	out->request =
 		(struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = NP_HOOK_XDP};

@@ -176,6 +176,7 @@ static void ports_that_are_taken_there_are_not_given_here(void **variant)
 	begin(variant);
 	only_flow(variant, &there, &seq);
 	copy(other->frontends, world.tables->frontends, TABLE_frontends);
+	copy(other->address_filter, world.tables->address_filter, TABLE_address_filter);
 	copy(other->services, world.tables->services, TABLE_services);
 	copy(other->slots, world.tables->slots, TABLE_slots);
 	copy(other->backends, world.tables->backends, TABLE_backends);

@@ -190,13 +190,18 @@ static inline int publish(struct fixture *f, const char *key, const char *spec,
 #define PUBLISH(...)   assert_int_equal(publish(__VA_ARGS__), 0)
 #define REMOVE(f, key) assert_int_equal(publish(f, key, NULL, NULL), 0)
 
-/* As a program looks: two buckets by the hash, the tag, then the key of the version. */
+/* As a program looks: the filter of addresses, two buckets by the hash, the tag, then the key of
+ * the version. */
 static const struct np_service *find(const struct tables *t, int family, const union np_addr *addr,
 				     __be16 port, uint8_t protocol, uint64_t **entry)
 {
 	struct np_hash h = np_hash_frontend(t->config->hash_key, family, addr, port, protocol);
+	struct np_filter_place known = np_address_place(t->config->hash_key, family, addr);
 	uint32_t at = h.bucket;
 
+	known.word &= t->size[TABLE_address_filter] - 1;
+	if (!(t->address_filter[known.word].bits & known.bit))
+		return NULL;
 	for (int side = 0; side < 2; side++, at = np_hash_other_bucket(h.bucket, h.tag)) {
 		__u64 *bucket = t->frontends[at & (t->size[TABLE_frontends] - 1)].entry;
 

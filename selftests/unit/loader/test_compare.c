@@ -229,6 +229,22 @@ static void a_lost_entry_is_not_given_to_others(void **state)
 	assert_int_equal(compare(f, false).count, 0);
 }
 
+/* All bits: of the frontend, and of the clusterIP's address entry, which is the same address. */
+static void a_lost_address_is_known_again(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t words = f->t->size[TABLE_address_filter];
+
+	PUBLISH(f, "ns/web", WEB, "1");
+	memset(f->t->address_filter, 0, words * sizeof(*f->t->address_filter));
+	assert_null(find4(f, V4(1), 80, NULL));
+	assert_int_not_equal(compare(f, false).count, 0);
+	assert_null(find4(f, V4(1), 80, NULL));
+	assert_int_not_equal(compare(f, true).repaired, 0);
+	CHECK(f, "ns/web", WEB, "1");
+	assert_int_equal(compare(f, false).count, 0);
+}
+
 static void a_service_that_waits_is_a_difference(void **state)
 {
 	struct fixture *f = *state;
@@ -291,6 +307,7 @@ int main(void)
 		TEST(a_damaged_version_is_published_anew, pinned),
 		TEST(a_damaged_version_frees_nothing_of_others, pinned),
 		TEST(a_lost_entry_is_not_given_to_others, pinned),
+		TEST(a_lost_address_is_known_again, pinned),
 		TEST(a_service_that_waits_is_a_difference, pinned),
 		TEST(a_conflict_is_no_difference, pinned),
 		TEST(an_address_without_room_waits, pinned),

@@ -156,6 +156,35 @@ static void what_was_swept_makes_room(void **state)
 	publish_many(f, 101, 30);
 }
 
+static unsigned known_addresses(const struct fixture *f)
+{
+	unsigned bits = 0;
+
+	for (uint32_t i = 0; i < f->t->size[TABLE_address_filter]; i++)
+		bits += __builtin_popcountll(f->t->address_filter[i].bits);
+	return bits;
+}
+
+/* Without: the filter of these tables has 1024 bits, and would soon hold nothing back. */
+static void addresses_that_have_gone_are_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	char spec[80];
+
+	PUBLISH(f, "ns/stays", IP("1"), "1");
+	for (unsigned n = 2; n < 10000; n++) {
+		snprintf(spec, sizeof(spec),
+			 "'clusterIP':'10.97.%u.%u','ports':[{'name':'http','port':80}]", n / 250,
+			 n % 250);
+		PUBLISH(f, "ns/moves", spec, "1");
+	}
+	assert_in_range(known_addresses(f), 2, 1000);
+	reopen(f); /* no daemon knows what went before it */
+	assert_int_equal(known_addresses(f), 2);
+	PUBLISH(f, "ns/stays", IP("1"), "1");
+	CHECK(f, "ns/stays", IP("1"), "1");
+}
+
 /* How many of the services with numbers up to last are in the tables. */
 static unsigned count_many(struct fixture *f, unsigned last)
 {
@@ -370,6 +399,7 @@ int main(void)
 		TEST(two_services_never_share_counters, pinned),
 		TEST(a_sweep_removes_what_no_service_claims, pinned),
 		TEST(what_was_swept_makes_room, pinned),
+		TEST(addresses_that_have_gone_are_forgotten, pinned),
 		TEST(a_full_table_survives_a_restart, pinned),
 		TEST(an_adopted_version_outside_the_table_is_dropped, pinned),
 		TEST(an_adopted_version_named_twice_is_dropped_once, pinned),
