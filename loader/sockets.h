@@ -42,8 +42,8 @@ json_t *sockets_json(const struct sockets *s);
  */
 int sockets_end(const struct sockets *s, flow_judge judge, void *arg);
 
-/* The same by the program np_list and the map `sock_peers`. */
-int sockets_end_by(int list_fd, int peers_fd, flow_judge judge, void *arg);
+/* The same for tables whose programs in sock/ the kernel took. */
+int sockets_end_of(const struct tables *t, flow_judge judge, void *arg);
 
 /*
  * UDP of this host's addresses that conntrack carries (is_host tells which those are) goes on so:
