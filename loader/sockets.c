@@ -167,7 +167,9 @@ json_t *sockets_json(const struct sockets *s)
 			 s->why);
 }
 
-int sockets_end(const struct sockets *s, flow_judge judge, void *arg)
+int sockets_end(const struct sockets *s, uint8_t protocol, flow_judge judge, void *arg)
 {
-	return s->tables->connected_fd < 0 ? 0 : sockets_end_of(s->tables, judge, arg);
+	if (s->tables->connected_fd < 0)
+		return 0;
+	return sockets_end_of(s->tables, protocol, judge, arg);
 }

@@ -27,7 +27,7 @@ struct doomed {
 	const struct tables *tables;
 	flow_judge judge;
 	void *arg;
-	uint8_t protocol; /* of the sockets that are told of */
+	uint8_t protocol;
 	struct inet_diag_req_v2 *socket;
 	size_t count, room;
 };
@@ -190,12 +190,12 @@ static int look_at(const struct nlmsghdr *message, void *arg)
 	(1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 | 1U << TCP_FIN_WAIT2 |  \
 	 1U << TCP_CLOSE_WAIT)
 
-static int look_at_all(struct doomed *d, uint8_t family, uint8_t protocol)
+static int look_at_all(struct doomed *d, uint8_t family)
 {
 	const struct inet_diag_req_v2 wanted = {
 		.sdiag_family = family,
-		.sdiag_protocol = protocol,
-		.idiag_states = protocol == IPPROTO_TCP ? TCP_STATES : 1U << TCP_ESTABLISHED,
+		.sdiag_protocol = d->protocol,
+		.idiag_states = d->protocol == IPPROTO_TCP ? TCP_STATES : 1U << TCP_ESTABLISHED,
 	};
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_SIZE];
 	struct nlmsghdr *request = put_request(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &wanted);
@@ -204,7 +204,6 @@ static int look_at_all(struct doomed *d, uint8_t family, uint8_t protocol)
 	mnl_attr_put_u32(request, SK_DIAG_BPF_STORAGE_REQ_MAP_FD,
 			 (uint32_t)d->tables->map_fd[TABLES_MAP_sock_peers]);
 	mnl_attr_nest_end(request, storages);
-	d->protocol = protocol;
 	return netlink_once(NETLINK_SOCK_DIAG, request, look_at, d);
 }
 
@@ -238,12 +237,11 @@ static int end_all(const struct doomed *d)
 	return ended;
 }
 
-int sockets_end_of(const struct tables *t, flow_judge judge, void *arg)
+int sockets_end_of(const struct tables *t, uint8_t protocol, flow_judge judge, void *arg)
 {
-	_cleanup_(free_doomed) struct doomed d = {.tables = t, .judge = judge, .arg = arg};
-	int rc = look_at_all(&d, AF_INET, IPPROTO_UDP) ?: look_at_all(&d, AF_INET6, IPPROTO_UDP);
+	_cleanup_(free_doomed) struct doomed d = {
+		.tables = t, .protocol = protocol, .judge = judge, .arg = arg};
+	int rc = look_at_all(&d, AF_INET) ?: look_at_all(&d, AF_INET6);
 
-	rc = rc ?: look_at_all(&d, AF_INET, IPPROTO_TCP);
-	rc = rc ?: look_at_all(&d, AF_INET6, IPPROTO_TCP);
 	return rc ?: end_all(&d);
 }
