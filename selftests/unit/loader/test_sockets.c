@@ -324,6 +324,7 @@ static int stop(void **state)
 {
 	(void)state;
 	tables_close(&tables);
+	netns_leave();
 	return 0;
 }
 
