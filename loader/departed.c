@@ -2,6 +2,7 @@
 /*
  * After a change: what becomes of the flows and sockets of endpoints that are gone, and when.
  */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static struct publish_judge judge_of(const struct daemon *d, const struct publis
 static void end(struct daemon *d, struct publish_judge *judge)
 {
 	int rc = publish_judge_begin(d->publisher, judge);
+	bool sock = daemon_has_sock(d);
 	size_t marked;
 
 	if (!rc) {
@@ -35,7 +37,10 @@ static void end(struct daemon *d, struct publish_judge *judge)
 		d->marked = judge->tcp ? marked : d->marked;
 		if (judge->udp)
 			takeover_end_udp(d->takeover, publish_judge, judge);
-		rc = daemon_has_sock(d) ? sockets_end(d->sockets, publish_judge, judge) : 0;
+		if (sock && judge->udp)
+			rc = sockets_end(d->sockets, IPPROTO_UDP, publish_judge, judge);
+		if (sock && judge->tcp && rc >= 0)
+			rc = sockets_end(d->sockets, IPPROTO_TCP, publish_judge, judge);
 	}
 	publish_judge_end(judge);
 	if (rc < 0)

@@ -19,10 +19,8 @@ struct sockets {
 	const struct tables *tables;
 	char *links;
 	uint64_t cookie; /* 0: not known */
-	int list_fd;	 /* borrowed from the tables */
-	int peers_fd;
-	char *cgroup;  /* NULL: none was found */
-	bool searched; /* it is where the root is mounted, and not an option's */
+	char *cgroup;	 /* NULL: none was found */
+	bool searched;	 /* it is where the root is mounted, and not an option's */
 	char why[200];
 };
 
@@ -94,8 +92,6 @@ int sockets_new(const struct options *options, struct tables *t, const char *lin
 		return -ENOMEM;
 	}
 	s->tables = t;
-	s->list_fd = t->list_fd;
-	s->peers_fd = t->map_fd[TABLES_MAP_sock_peers];
 	if (hold)
 		snprintf(s->why, sizeof(s->why), "all objects are yet to be delivered");
 	else
@@ -171,7 +167,9 @@ json_t *sockets_json(const struct sockets *s)
 			 s->why);
 }
 
-int sockets_end(const struct sockets *s, flow_judge judge, void *arg)
+int sockets_end(const struct sockets *s, uint8_t protocol, flow_judge judge, void *arg)
 {
-	return s->list_fd < 0 ? 0 : sockets_end_by(s->list_fd, s->peers_fd, judge, arg);
+	if (s->tables->connected_fd < 0)
+		return 0;
+	return sockets_end_of(s->tables, protocol, judge, arg);
 }

@@ -35,15 +35,15 @@ uint64_t sockets_cookie(const struct sockets *s);
 json_t *sockets_json(const struct sockets *s);
 
 /*
- * Ends the connected TCP and UDP sockets of this network namespace that were given a backend and
- * that departed, as judge() says: the process reads ECONNABORTED and can connect again, TCP's peer
- * gets a RST. How many were ended, or -errno; -EOPNOTSUPP: the kernel has no
+ * Ends the connected sockets of this network namespace, of a protocol (TCP, UDP), that were given a
+ * backend and that departed, as judge() says: the process reads ECONNABORTED and can connect again,
+ * TCP's peer gets a RST. How many were ended, or -errno; -EOPNOTSUPP: the kernel has no
  * CONFIG_INET_DIAG_DESTROY.
  */
-int sockets_end(const struct sockets *s, flow_judge judge, void *arg);
+int sockets_end(const struct sockets *s, uint8_t protocol, flow_judge judge, void *arg);
 
-/* The same by the program np_list and the map `sock_peers`. */
-int sockets_end_by(int list_fd, int peers_fd, flow_judge judge, void *arg);
+/* The same for tables whose programs in sock/ the kernel took. */
+int sockets_end_of(const struct tables *t, uint8_t protocol, flow_judge judge, void *arg);
 
 /*
  * UDP of this host's addresses that conntrack carries (is_host tells which those are) goes on so:

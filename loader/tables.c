@@ -344,7 +344,7 @@ int tables_open(const struct tables_options *options, struct tables **tables, co
 		t->fd[i] = -1;
 	memset(t->map_fd, -1, sizeof(t->map_fd));
 	memset(t->sock_fd, -1, sizeof(t->sock_fd));
-	t->list_fd = -1;
+	t->connected_fd = -1;
 	choose_sizes(t, options);
 	rc = open_all(t, options);
 	if (rc) {

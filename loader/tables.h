@@ -130,7 +130,7 @@ struct tables {
 	int plain_fd[TABLES_PROGRAMS];	    /* those without a handover, in the order of pins */
 	int now_fd;			    /* np_now */
 	int sock_fd[TABLES_SOCKS];	    /* -1: not asked for, or refused by the kernel: */
-	int list_fd;			    /* of np_list; the same */
+	int connected_fd;		    /* of np_connected; the same */
 	int sock_error;			    /* why, -errno */
 };
 

@@ -325,7 +325,7 @@ static int load_sock(struct tables *t, const struct tables_options *o)
 #define X(name, hook) t->sock_fd[TABLES_SOCK_##name] = bpf_program__fd(t->sock->progs.np_##name);
 	TABLES_SOCK_LIST(X)
 #undef X
-	t->list_fd = bpf_program__fd(t->sock->progs.np_list);
+	t->connected_fd = bpf_program__fd(t->sock->progs.np_connected);
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 #ifndef NEARPATH_MAPS_SOCK_H
 #define NEARPATH_MAPS_SOCK_H
 
+#include <linux/bpf.h>
+
 #include "abi.h"
 
 #define NP_SOCK_PEERS	  8 /* a power of two; an element of the map is then one of 512 bytes */
@@ -38,13 +40,13 @@ struct np_sock {
 };
 NP_STATIC_ASSERT(sizeof(struct np_sock) == 424);
 
-/* What the program np_list tells of a socket that was connected to a frontend. */
-struct np_sock_entry {
-	__u64 cookie; /* the socket's, as in sock_diag */
-	struct np_peer peer;
-	__u32 pad;
+/* To the program np_connected: what was the UDP socket given that packets of this tuple reach? */
+struct np_sock_question {
+	struct np_peer peer; /* the answer; zero before, and where nothing was */
+	__u32 family;	     /* of the tuple: NP_IPV4 or NP_IPV6 */
+	struct bpf_sock_tuple tuple;
 };
-NP_STATIC_ASSERT(sizeof(struct np_sock_entry) == 64);
+NP_STATIC_ASSERT(sizeof(struct np_sock_question) == 92);
 
 /*
  * Key of the map `sock_carried`: UDP of this host that conntrack carries for kube-proxy. What a

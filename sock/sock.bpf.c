@@ -15,7 +15,6 @@
 
 #include "../datapath/decide.h"
 #include "../datapath/note.h"
-#include "list.h"
 #include "peers.h"
 
 #define SOCK_STOP 0 /* -EPERM, or what bpf_set_retval() said */
@@ -543,6 +542,31 @@ SEC("cgroup/getpeername6")
 int np_getpeername6(struct bpf_sock_addr *ctx)
 {
 	return name_peer(ctx, true);
+}
+
+/*
+ * For nearpathd: answers the struct np_sock_question that the packet is. Run by BPF_PROG_TEST_RUN
+ * and never attached.
+ */
+SEC("tc")
+int np_connected(struct __sk_buff *skb)
+{
+	struct np_sock_question *q = (void *)(long)skb->data;
+	struct bpf_sock *sk;
+	struct np_sock *s;
+	__u32 size;
+
+	if ((void *)(q + 1) > (void *)(long)skb->data_end)
+		return 0;
+	size = q->family == NP_IPV4 ? sizeof(q->tuple.ipv4) : sizeof(q->tuple.ipv6);
+	sk = bpf_sk_lookup_udp(skb, &q->tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	s = bpf_sk_storage_get(&sock_peers, sk, NULL, 0);
+	if (s)
+		q->peer = s->peer[NP_SOCK_CONNECTED];
+	bpf_sk_release(sk);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

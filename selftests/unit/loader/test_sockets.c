@@ -22,7 +22,11 @@
 static struct tables *tables;
 static int peers;
 
-static int type = SOCK_DGRAM; /* of sockets from now on */
+/* Of sockets from now on. */
+static int type = SOCK_DGRAM;
+static uint8_t protocol = IPPROTO_UDP;
+static const char *device; /* they are bound to it; NULL: to none */
+static const char *backend4 = "127.0.0.1";
 
 /* What judge() was asked, and what it keeps: backends by port. */
 static struct {
@@ -52,12 +56,15 @@ static int connected(int domain, uint8_t family, int n)
 {
 	struct sockaddr_in6 six = {
 		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = PORT(n)};
-	struct sockaddr_in four = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				   .sin_port = PORT(n)};
+	struct sockaddr_in four = {
+		.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(backend4), .sin_port = PORT(n)};
 	int fd = socket(domain, type | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
+	if (device)
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
+					    (socklen_t)strlen(device)),
+				 0);
 	if (family == NP_IPV4)
 		inet_pton(AF_INET6, "::ffff:127.0.0.1", &six.sin6_addr);
 	if (domain == AF_INET)
@@ -76,10 +83,10 @@ static void promise(int fd, uint8_t family, int n)
 	p->frontend.v4 = FRONTEND;
 	p->frontend_port = htons(53);
 	p->family = family;
-	p->protocol = type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP;
+	p->protocol = protocol;
 	p->backend_port = PORT(n);
 	if (family == NP_IPV4)
-		p->backend.v4 = htonl(INADDR_LOOPBACK);
+		p->backend.v4 = inet_addr(backend4);
 	else
 		p->backend.word[3] = htonl(1);
 	assert_int_equal(bpf_map_update_elem(peers, &fd, &value, BPF_ANY), 0);
@@ -99,7 +106,7 @@ static int end_sockets(void)
 	int rc;
 
 	saw.asked = 0;
-	rc = sockets_end_by(tables->list_fd, peers, judge, NULL);
+	rc = sockets_end_of(tables, protocol, judge, NULL);
 	if (rc == -EOPNOTSUPP)
 		skip();
 	return rc;
@@ -143,7 +150,7 @@ static void both_families_and_the_mapped_one(void **state)
 		assert_int_equal(saw.family, kinds[i].family);
 		assert_int_equal(saw.frontend.v4, FRONTEND);
 		assert_int_equal(saw.frontend_port, htons(53));
-		assert_int_equal(saw.protocol, type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP);
+		assert_int_equal(saw.protocol, protocol);
 		assert_int_equal(saw.service, FLOW_NO_SERVICE);
 		assert_int_equal(error_of(fd), ECONNABORTED);
 		close(fd);
@@ -155,31 +162,64 @@ static void what_is_no_longer_so_is_not_asked_for(void **state)
 {
 	int elsewhere = connected(AF_INET, NP_IPV4, 3);
 	int never = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int direct = connected(AF_INET, NP_IPV4, 1);
 
 	(void)state;
 	promise(elsewhere, NP_IPV4, 1);
 	promise(never, NP_IPV4, 1);
+	promise(direct, 0, 1);
 	saw.kept = 0;
 	assert_int_equal(end_sockets(), 0);
 	assert_int_equal(saw.asked, 0);
 	close(elsewhere);
 	close(never);
+	close(direct);
 }
 
+static void those_bound_to_a_device(void **state)
+{
+	int gone, dead, other;
+
+	(void)state;
+	run("ip link add uplink type veth peer name far && ip link set uplink up &&"
+	    " ip addr add 192.0.2.1/24 dev uplink");
+	saw.kept = 0;
+	device = "uplink";
+	backend4 = "192.0.2.2";
+	gone = connected(AF_INET, NP_IPV4, 1);
+	dead = connected(AF_INET, NP_IPV4, 2);
+	promise(gone, NP_IPV4, 1);
+	assert_int_equal(end_sockets(), 1);
+	assert_int_equal(error_of(gone), ECONNABORTED);
+	promise(dead, NP_IPV4, 2);
+	run("ip link del uplink");
+	device = NULL;
+	backend4 = "127.0.0.1";
+	other = connected(AF_INET, NP_IPV4, 3);
+	promise(other, NP_IPV4, 3);
+	assert_int_equal(end_sockets(), 1);
+	assert_int_equal(error_of(other), ECONNABORTED);
+	close(gone);
+	close(dead);
+	close(other);
+}
+
+/* More than sock_diag tells of in one message; a third of them by no frontend. */
 static void many_are_ended(void **state)
 {
-	int fd[200];
+	int fd[300];
 
 	(void)state;
 	saw.kept = PORT(1);
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
 		fd[i] = connected(i % 2 ? AF_INET : AF_INET6, i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
-		promise(fd[i], i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
+		if (i % 3)
+			promise(fd[i], i % 2 ? NP_IPV4 : NP_IPV6, i % 4);
 	}
 	assert_int_equal(end_sockets(), 150);
 	assert_int_equal(saw.asked, 200);
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
-		assert_int_equal(error_of(fd[i]), i % 4 == 1 ? 0 : ECONNABORTED);
+		assert_int_equal(error_of(fd[i]), i % 4 == 1 || !(i % 3) ? 0 : ECONNABORTED);
 		close(fd[i]);
 	}
 }
@@ -192,7 +232,7 @@ static int listening(int n)
 
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (const struct sockaddr *)&any, sizeof(any)), 0);
-	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(listen(fd, 128), 0);
 	return fd;
 }
 
@@ -231,10 +271,20 @@ static void tcp_of_both_families(void **state)
 	close(server);
 }
 
+static void many_of_tcp(void **state)
+{
+	int server[] = {listening(0), listening(1), listening(2), listening(3)};
+
+	many_are_ended(state);
+	for (size_t i = 0; i < ARRAY_SIZE(server); i++)
+		close(server[i]);
+}
+
 static int of_tcp(void **state)
 {
 	(void)state;
 	type = SOCK_STREAM;
+	protocol = IPPROTO_TCP;
 	return 0;
 }
 
@@ -242,6 +292,7 @@ static int of_udp(void **state)
 {
 	(void)state;
 	type = SOCK_DGRAM;
+	protocol = IPPROTO_UDP;
 	return 0;
 }
 
@@ -273,6 +324,7 @@ static int stop(void **state)
 {
 	(void)state;
 	tables_close(&tables);
+	netns_leave();
 	return 0;
 }
 
@@ -282,9 +334,11 @@ int main(void)
 		cmocka_unit_test(those_of_departed_backends_are_ended),
 		cmocka_unit_test(both_families_and_the_mapped_one),
 		cmocka_unit_test(what_is_no_longer_so_is_not_asked_for),
+		cmocka_unit_test(those_bound_to_a_device),
 		cmocka_unit_test(many_are_ended),
 		cmocka_unit_test_setup_teardown(tcp_is_reset, of_tcp, of_udp),
 		cmocka_unit_test_setup_teardown(tcp_of_both_families, of_tcp, of_udp),
+		cmocka_unit_test_setup_teardown(many_of_tcp, of_tcp, of_udp),
 	};
 
 	netns_enter();
