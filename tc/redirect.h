@@ -155,15 +155,19 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 	return redirect_out(ifindex);
 }
 
-/* BPF global functions: their stack is free again when the long way begins. */
+/*
+ * BPF global functions: their stack is free again when the long way begins. Linux before 6.8
+ * verifies them even where nothing calls them, hence the check here as well, without which 6.1
+ * refuses all.
+ */
 __noinline int tc_redirect4(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface ? redirect(skb, iface, NP_IPV4) : REDIRECT_NO;
+	return iface && np.direct_checksum ? redirect(skb, iface, NP_IPV4) : REDIRECT_NO;
 }
 
 __noinline int tc_redirect6(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface ? redirect(skb, iface, NP_IPV6) : REDIRECT_NO;
+	return iface && np.direct_checksum ? redirect(skb, iface, NP_IPV6) : REDIRECT_NO;
 }
 
 /* TC_ACT_..., or REDIRECT_NO. Where ip_summed cannot be read, all go the long way. */
