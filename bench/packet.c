@@ -72,12 +72,28 @@ static void count(struct world *w, const struct options *o)
 	tables_close(&w->tables);
 }
 
+/* Of all rows those that are wanted. */
+static void choose(struct world *w, const char *only)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < w->results; i++)
+		if (strstr(w->result[i].bench->name, only))
+			w->result[kept++] = w->result[i];
+	w->results = kept;
+	if (!kept) {
+		fprintf(stderr, "packet: no row has \"%s\" in its name\n", only);
+		exit(2);
+	}
+}
+
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: packet [-q] [-n packets] [-r rounds (to %d)] [--counts] [--stack FILE] "
-		"[--json FILE]\n"
-		"--counts: run nothing for its time; FILE: of \"selftests/stack.py --list\"\n",
+		"usage: packet [-q] [-n packets] [-r rounds (to %d)] [-o ROWS] [--counts] "
+		"[--stack FILE] [--json FILE]\n"
+		"ROWS: those with this in their name; --counts: run nothing for its time;\n"
+		"--stack FILE: of \"selftests/stack.py --list\"\n",
 		ROUNDS_MAX);
 	exit(2);
 }
@@ -88,6 +104,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 		{"quick", no_argument, NULL, 'q'},
 		{"packets", required_argument, NULL, 'n'},
 		{"rounds", required_argument, NULL, 'r'},
+		{"only", required_argument, NULL, 'o'},
 		{"counts", no_argument, NULL, 'c'},
 		{"stack", required_argument, NULL, 's'},
 		{"json", required_argument, NULL, 'j'},
@@ -96,7 +113,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 	bool counts = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "qn:r:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "qn:r:o:", options, NULL)) != -1) {
 		if (c == 'q') {
 			o->repeat = 30000;
 			o->rounds = 3;
@@ -104,6 +121,8 @@ static void parse_options(int argc, char **argv, struct options *o)
 			o->repeat = strtoul(optarg, NULL, 10);
 		} else if (c == 'r') {
 			o->rounds = strtoul(optarg, NULL, 10);
+		} else if (c == 'o') {
+			o->only = optarg;
 		} else if (c == 'c') {
 			counts = true;
 		} else if (c == 's') {
@@ -134,6 +153,8 @@ int main(int argc, char **argv)
 	CPU_SET(m.cores - 1, &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	open_world(&w);
+	if (o.only)
+		choose(&w, o.only);
 	count(&w, &o);
 	for (int large = 0; o.rounds && large < 2; large++)
 		run(&w, &o, large);

@@ -11,6 +11,7 @@
 struct options {
 	uint32_t repeat;
 	uint32_t rounds;   /* 0: only what is counted */
+	const char *only;  /* part of the name of a row; NULL: all */
 	const char *json;  /* file; NULL: none */
 	const char *stack; /* file, see read_stacks(); NULL: none */
 };
