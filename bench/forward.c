@@ -348,6 +348,7 @@ static void open_world(struct world *w)
 	rc = tables_open(&o, &w->tables, &why);
 	if (rc)
 		die(why, rc);
+	w->tables->config->routes_shared = 1; /* as nearpathd finds it with these routes */
 	rc = nodeport_fill(w->tables, NP_IPV4, now) ?: nodeport_fill(w->tables, NP_IPV6, now);
 	if (rc)
 		die("flow tables", rc);

@@ -63,10 +63,9 @@ static inline int nodeport_flow(struct tables *t, int family, uint32_t record,
 	       state_name(t, family, record, NP_NAME_REPLY, &n->backend, &n->client);
 }
 
-/* All flows of all services, anywhere in the table, as programs put them. */
+/* All flows of all services, where programs would put them. */
 static inline int nodeport_fill(struct tables *t, int family, uint32_t now)
 {
-	uint32_t records = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6], number = 0;
 	int rc = 0;
 
 	for (enum way way = 0; way < WAYS; way++) {
@@ -74,8 +73,10 @@ static inline int nodeport_fill(struct tables *t, int family, uint32_t now)
 
 		for (uint32_t i = 0; i < NODEPORT_FLOWS && !rc; i++) {
 			n.client.port = n.snat.port = LIVE_PORT_FIRST + i;
-			rc = nodeport_flow(t, family, number++ * 2654435761U & (records - 1), &n,
-					   now);
+			rc = nodeport_flow(
+				t, family,
+				state_free_record(t, family, IPPROTO_TCP, &n.client, &n.frontend),
+				&n, now);
 		}
 	}
 	return rc;

@@ -101,14 +101,10 @@ static void usage(void)
 static void parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = {
-		{"quick", no_argument, NULL, 'q'},
-		{"packets", required_argument, NULL, 'n'},
-		{"rounds", required_argument, NULL, 'r'},
-		{"only", required_argument, NULL, 'o'},
-		{"counts", no_argument, NULL, 'c'},
-		{"stack", required_argument, NULL, 's'},
-		{"json", required_argument, NULL, 'j'},
-		{},
+		{"quick", no_argument, NULL, 'q'},	  {"packets", required_argument, NULL, 'n'},
+		{"rounds", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'},
+		{"counts", no_argument, NULL, 'c'},	  {"stack", required_argument, NULL, 's'},
+		{"json", required_argument, NULL, 'j'},	  {},
 	};
 	bool counts = false;
 	int c;

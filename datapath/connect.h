@@ -435,7 +435,7 @@ static __always_inline bool connect_is_needless(const struct tuple *t, int famil
 {
 	return address_is_strange(&t->dst, family) &&
 	       flow_is_filtered(&t->dst, &t->src, NP_HASH_EGRESS, family) &&
-	       !in_service_cidr(&t->dst, family);
+	       !in_service_cidr(&t->dst, family, family);
 }
 
 /*

@@ -15,10 +15,11 @@
 #define DECIDE_LOCAL 0x1 /* by the node itself: the source is its own */
 #define DECIDE_CLASS 0x2 /* tell the class even where it makes no difference */
 
+/* words: a constant; NP_IPV4: of the address only the first word is set. */
 static __always_inline bool prefix_has(const struct np_prefix *prefix, const union np_addr *addr,
-				       __u32 family)
+				       int words)
 {
-	if (family == NP_IPV4)
+	if (words == NP_IPV4)
 		return !((addr->v4 & prefix->mask[0]) ^ prefix->value[0]);
 	return !(((addr->word[0] & prefix->mask[0]) ^ prefix->value[0]) |
 		 ((addr->word[1] & prefix->mask[1]) ^ prefix->value[1]) |
@@ -36,7 +37,7 @@ static __always_inline enum np_class client_class(struct tuple *t, __u32 service
 	if (!c)
 		return NP_CLASS_OUTSIDE;
 	if (c->detector == NP_DETECT_BY_PREFIX &&
-	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src, family))
+	    prefix_has(family == NP_IPV4 ? &c->pod_prefix4 : &c->pod_prefix6, &t->src, NP_IPV6))
 		return NP_CLASS_POD;
 	if (how & DECIDE_LOCAL)
 		return NP_CLASS_NODE;
@@ -52,7 +53,7 @@ static __always_inline enum np_class client_class(struct tuple *t, __u32 service
  * Is it an address of a service range, whether or not there is a service at it? The ranges there
  * are come first; behind them are prefixes that match nothing (loader/cidr.h, cidr_nobody()).
  */
-static __always_inline bool in_service_cidr(const union np_addr *addr, __u32 family)
+static __always_inline bool in_service_cidr(const union np_addr *addr, __u32 family, int words)
 {
 	__u32 zero = 0, i;
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
@@ -66,7 +67,7 @@ static __always_inline bool in_service_cidr(const union np_addr *addr, __u32 fam
 
 		if (prefix->value[0] & ~prefix->mask[0])
 			return false;
-		if (prefix_has(prefix, addr, family))
+		if (prefix_has(prefix, addr, words))
 			return true;
 	}
 	return false;
@@ -197,7 +198,7 @@ static __always_inline void decide_address(const struct tuple *t, __u32 flags, _
 	if (flags & NP_SERVICE_CLUSTER_IP) {
 		d->verdict = NP_VERDICT_REJECT;
 		d->reason = NP_REASON_NO_SUCH_PORT;
-	} else if (in_service_cidr(&t->dst, family)) {
+	} else if (in_service_cidr(&t->dst, family, NP_IPV6)) {
 		d->verdict = NP_VERDICT_DROP;
 		d->reason = NP_REASON_NO_SUCH_SERVICE;
 	}

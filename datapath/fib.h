@@ -4,8 +4,8 @@
  * includer defines np_ctx; np_ifindex(ctx), the device the packet came in by; np_may_leave(ctx,
  * ifindex), whether it may go out by that one; np_length(ctx, p, family), the bytes from the IP
  * header on that an MTU limits; np_may_go(ctx, p, r, to, name, family), whether the flow's packets
- * may at all, where r->to may be written; and NP_FIB_NAME, which tells its hook's entries from
- * others' (bits above enum np_name).
+ * may at all, where r->src may be written; NP_FIB_KIND, an enum np_route_kind; and
+ * np_routes_shared(), whether flows between the same addresses go the same way.
  */
 #ifndef NEARPATH_DATAPATH_FIB_H
 #define NEARPATH_DATAPATH_FIB_H
@@ -13,8 +13,11 @@
 #include "../maps/maps.bpf.h"
 #include "flow.h"
 
-/* Above enum np_name in np_route.name, beside NP_FIB_NAME: MTUs of addresses, no flow's ways. */
-#define FIB_NAME_MTU 8
+static __always_inline __u32 route_hash(const union np_addr *src, const union np_addr *dst,
+					int family)
+{
+	return np_filter_place(np.hash_key, family, src, dst, 0).word;
+}
 
 /* How many routers it may still pass. */
 static __always_inline __u8 packet_ttl(const struct packet *p, int family)
@@ -37,20 +40,20 @@ static __always_inline __u32 packet_traffic(const struct packet *p, int family)
  * for its stack and since it is rare.
  */
 __noinline int fib_ask(np_ctx *ctx, struct tuple *to, struct np_route *r, __u32 traffic,
-		       __u32 length)
+		       __u32 family)
 {
 	struct bpf_fib_lookup fib = {};
 	int rc;
 
 	if (!to || !r)
 		return -1;
-	fib.family = r->family == NP_IPV4 ? FIB_AF_INET : FIB_AF_INET6;
+	fib.family = family == NP_IPV4 ? FIB_AF_INET : FIB_AF_INET6;
 	fib.ifindex = np_ifindex(ctx);
 	fib.l4_protocol = to->protocol;
 	fib.sport = SPORT(to->ports);
 	fib.dport = DPORT(to->ports);
-	fib.tot_len = length;
-	if (r->family == NP_IPV4) {
+	fib.tot_len = r->mtu;
+	if (family == NP_IPV4) {
 		fib.tos = traffic;
 		fib.ipv4_src = to->src.v4;
 		fib.ipv4_dst = to->dst.v4;
@@ -69,13 +72,22 @@ __noinline int fib_ask(np_ctx *ctx, struct tuple *to, struct np_route *r, __u32 
 	return 0;
 }
 
-/* This CPU's place in the cache for a flow and direction. */
-static __always_inline struct np_route *fib_place(const struct flow_hit *hit)
+/* This CPU's place in the cache of that number. */
+static __always_inline struct np_route *route_place(__u32 number)
 {
-	__u32 place = hit->number << 1 | hit->name >> 1;
+	__u32 place = bpf_get_smp_processor_id() * NP_ROUTES + (number & (NP_ROUTES - 1));
 
-	place = bpf_get_smp_processor_id() * NP_ROUTES + (place & (NP_ROUTES - 1));
 	return bpf_map_lookup_elem(&routes, &place);
+}
+
+/* Is it that of such packets, and fresh? */
+static __always_inline bool route_is(const struct np_route *r, const union np_addr *src,
+				     const union np_addr *dst, __u32 ports, __u32 in, __u32 what,
+				     __u32 now, int family)
+{
+	return r->what == what && r->ports == ports && r->in == in &&
+	       addr_equal(&r->dst, dst, family) && addr_equal(&r->src, src, family) &&
+	       r->until - now - 1 < np.route_lifetime;
 }
 
 /*
@@ -85,28 +97,31 @@ static __always_inline struct np_route *fib_place(const struct flow_hit *hit)
 static __always_inline struct np_route *fib_route(np_ctx *ctx, const struct packet *p,
 						  const struct flow_hit *hit,
 						  const struct tuple *to, struct tuple *scratch,
-						  __u32 now, __u32 family)
+						  __u32 now, int family)
 {
-	struct np_route *r = fib_place(hit);
+	bool shared = np_routes_shared();
+	__u32 what = NP_ROUTE_WHAT(NP_FIB_KIND, family, shared ? 0 : to->protocol);
+	__u32 ports = shared ? 0 : to->ports;
+	struct np_route *r = route_place(shared ? route_hash(&to->src, &to->dst, family)
+						: hit->number << 1 | hit->name >> 1);
 
 	if (!r)
 		return NULL;
-	if (r->flow == hit->number && r->seq == hit->seq && r->name == (hit->name | NP_FIB_NAME) &&
-	    r->family == family && r->in == np_ifindex(ctx) &&
-	    r->until - now - 1 < np.route_lifetime)
+	if (route_is(r, &to->src, &to->dst, ports, np_ifindex(ctx), what, now, family))
 		return np_length(ctx, p, family) <= r->mtu ? r : NULL;
-	r->until = now; /* not to be found if there is no way */
-	r->family = family;
+	r->what = 0; /* not to be found if there is no way */
 	*scratch = tuple_whole(to, family);
 	if (!np_may_go(ctx, p, r, scratch, hit->name, family))
 		return NULL;
-	if (fib_ask(ctx, scratch, r, packet_traffic(p, family), np_length(ctx, p, family)))
+	r->mtu = np_length(ctx, p, family);
+	if (fib_ask(ctx, scratch, r, packet_traffic(p, family), family))
 		return NULL;
-	r->flow = hit->number;
-	r->seq = hit->seq;
-	r->name = hit->name | NP_FIB_NAME;
+	r->src = scratch->src;
+	r->dst = scratch->dst;
+	r->ports = ports;
 	r->in = np_ifindex(ctx);
 	r->until = now + np.route_lifetime;
+	r->what = what;
 	return r;
 }
 

@@ -149,6 +149,8 @@ void publish_addresses_end(struct publisher *p)
 		f->host_flags = 0;
 		address_store(p, &f->key, address_flags(f), &f);
 	}
+	p->addressed = true;
+	frontends_settled(p);
 }
 
 bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *addr)

@@ -121,6 +121,7 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	v->frontend = f;
 	entry_take(p, entry, true);
 	f->entry = entry;
+	frontend_know(p, f); /* the filter may be one that lost its pin */
 	f->tag = tag;
 	f->adopted = true;
 	f->version = version;
@@ -176,7 +177,7 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));
 	if (!p->backend || !p->version || !p->entry_taken || !p->id_taken || !p->departed.touched)
 		return -ENOMEM;
-	rc = adopt(p) ?: ranges_adopt(p) ?: frontends_refilter(p);
+	rc = adopt(p) ?: ranges_adopt(p);
 	if (rc)
 		return rc;
 	/* What an earlier daemon gave back just before it died may be in a packet's hands. */

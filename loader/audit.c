@@ -151,7 +151,7 @@ static void pin(struct daemon *d, uint32_t place, const struct compare *c)
 	X(handover)                                                                                \
 	X(conntrack)                                                                               \
 	X(filter)                                                                                  \
-	X(pad)
+	X(routes_shared)
 
 static const struct config_member {
 	const char *name;
@@ -207,7 +207,6 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	wanted.handover = d->tables->config->handover;	 /* migrate.c's */
 	wanted.conntrack = d->tables->config->conntrack; /* the programs' */
 	wanted.filter = d->tables->config->filter & 1;	 /* sweep.c's */
-	wanted.pad = 0;
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {
 		const struct config_member *m = &config_members[i];

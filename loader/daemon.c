@@ -39,6 +39,8 @@ static void later(struct daemon *d)
 {
 	d->routes = true;
 	routes_forget(d->source_routes);
+	d->config.routes_shared = false; /* until it is known again */
+	__atomic_store_n(&d->tables->config->routes_shared, 0, __ATOMIC_RELEASE);
 	if (d->events[3])
 		evtimer_add(d->events[3], &settle);
 }
@@ -90,6 +92,7 @@ static void write_config(struct daemon *d)
 {
 	size_t left_out = node_config(&d->node, &d->config);
 
+	d->config.routes_shared = routes_shared(d->source_routes);
 	node_config_write(d->tables->config, &d->config);
 	if (left_out)
 		daemon_log(

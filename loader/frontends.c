@@ -105,10 +105,11 @@ void frontend_know(struct publisher *p, const struct frontend *f)
 	__atomic_store_n(bits, *bits | at.bit, __ATOMIC_RELEASE);
 }
 
-/* Not to be done for each that goes: it takes as long as there are frontends. */
-#define FORGOTTEN_LEAST 4096
-
-int frontends_refilter(struct publisher *p)
+/*
+ * Make the filter anew: what has gone goes from it. Without memory for that it is as it was, and
+ * more packets than need be look into the index.
+ */
+static void refilter(struct publisher *p)
 {
 	struct np_address_filter *filter = p->tables->address_filter;
 	const uint32_t words = p->tables->size[TABLE_address_filter];
@@ -118,7 +119,7 @@ int frontends_refilter(struct publisher *p)
 	size_t place = 0;
 
 	if (!bits)
-		return -ENOMEM;
+		return;
 	while ((f = set_next(&p->frontends, &place))) {
 		at = address_place(p, &f->key);
 		bits[at.word] |= at.bit;
@@ -126,7 +127,12 @@ int frontends_refilter(struct publisher *p)
 	for (uint32_t i = 0; i < words; i++)
 		__atomic_store_n(&filter[i].bits, bits[i], __ATOMIC_RELEASE);
 	p->forgotten = 0;
-	return 0;
+}
+
+void frontends_settled(struct publisher *p)
+{
+	if (p->swept && p->addressed)
+		refilter(p);
 }
 
 /* The index entry of a key: where it is, or where it can go. NULL: both buckets are full. */
@@ -195,6 +201,9 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 	return 0;
 }
 
+/* Not for each that goes: to make the filter takes as long as there are frontends. */
+#define FORGOTTEN_LEAST 1024
+
 void frontend_remove(struct publisher *p, struct frontend *f)
 {
 	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
@@ -202,7 +211,6 @@ void frontend_remove(struct publisher *p, struct frontend *f)
 	set_remove(&p->frontends, hash_of(&f->key), f);
 	version_give(p, f->version);
 	free(f);
-	/* Without memory for it, more packets than need be look into the index, no more. */
 	if (++p->forgotten > FORGOTTEN_LEAST + p->frontends.count / 2)
-		frontends_refilter(p);
+		refilter(p);
 }

@@ -476,6 +476,8 @@ void publish_sweep(struct publisher *p)
 	}
 	address_sweep(p);
 	ident_sweep(p);
+	p->swept = true;
+	frontends_settled(p);
 }
 
 void publisher_free(struct publisher **publisher)

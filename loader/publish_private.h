@@ -143,6 +143,7 @@ struct publisher {
 	struct version **version; /* of the service table */
 	uint64_t *entry_taken;	  /* a bit for each place of the index */
 	size_t forgotten;	  /* frontends that have gone since the address filter was made */
+	bool swept, addressed;	  /* see frontends_settled() */
 	struct set owners;	  /* struct owner */
 	struct lost_address *lost;
 	uint32_t waiting; /* owners that wait */
@@ -208,8 +209,11 @@ void entry_take(struct publisher *p, const uint64_t *entry, bool take);
 /* Is its address in address_filter? Programs look for no other. */
 bool frontend_is_known(const struct publisher *p, const struct frontend *f);
 void frontend_know(struct publisher *p, const struct frontend *f);
-/* Make the filter anew: what has gone goes from it. -ENOMEM: it is as it was. */
-int frontends_refilter(struct publisher *p);
+/*
+ * All services may be published and the node's addresses told: what the filter has of others goes.
+ * Not before: of a table that lost its pin, programs of before have frontends that nobody adopted.
+ */
+void frontends_settled(struct publisher *p);
 /* Is this where programs look for the key? *tag: what its entry has in the upper half. */
 bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
 		    uint32_t *tag);

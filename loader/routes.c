@@ -37,6 +37,7 @@ struct cells {
 	uint8_t family;
 	bool made;   /* of what the kernel has now */
 	bool failed; /* no memory, too many: all are asked for */
+	bool flows;  /* more than addresses decides: several hops, rules for ports or TOS */
 };
 
 struct routes {
@@ -118,7 +119,17 @@ static int on_route(const struct nlmsghdr *message, void *arg)
 	mnl_attr_parse(message, sizeof(*info), keep, attr);
 	add(c, address(c, attr[RTA_DST]), info->rtm_dst_len,
 	    attr[RTA_MULTIPATH] || attr[RTA_NH_ID]);
+	c->flows |= attr[RTA_MULTIPATH] || attr[RTA_NH_ID] || info->rtm_tos;
 	return MNL_CB_OK;
+}
+
+/* What the headers have no name for yet may be anything: FRA_DSCP (6.13), FRA_FLOWLABEL (6.14). */
+static bool has_newer(const struct nlattr *const *attr)
+{
+	for (int i = FRA_DPORT_RANGE + 1; i <= RTA_MAX; i++)
+		if (attr[i])
+			return true;
+	return false;
 }
 
 static int on_rule(const struct nlmsghdr *message, void *arg)
@@ -131,6 +142,8 @@ static int on_rule(const struct nlmsghdr *message, void *arg)
 		return MNL_CB_OK;
 	mnl_attr_parse(message, sizeof(*info), keep, attr);
 	add(c, address(c, attr[FRA_DST]), info->dst_len, false);
+	c->flows |= info->tos || attr[FRA_IP_PROTO] || attr[FRA_SPORT_RANGE] ||
+		    attr[FRA_DPORT_RANGE] || has_newer(attr);
 	return MNL_CB_OK;
 }
 
@@ -247,6 +260,7 @@ static void make(struct routes *r, struct cells *c)
 {
 	c->made = true;
 	c->failed = false;
+	c->flows = false;
 	c->count = 0;
 	add(c, NULL, 0, false);
 	add_special(c);
@@ -302,6 +316,17 @@ int routes_source(struct routes *r, uint8_t family, const union np_addr *dst, un
 	if (!cell->err)
 		*src = cell->src;
 	return cell->err;
+}
+
+bool routes_shared(struct routes *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(r->cells); i++) {
+		if (!r->cells[i].made)
+			make(r, &r->cells[i]);
+		if (r->cells[i].failed || r->cells[i].flows)
+			return false;
+	}
+	return true;
 }
 
 void routes_forget(struct routes *r)

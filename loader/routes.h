@@ -22,6 +22,12 @@ void routes_forget(struct routes *routes);
 int routes_source(struct routes *routes, uint8_t family, const union np_addr *dst,
 		  union np_addr *src);
 
+/*
+ * Do all packets between two addresses that come in by one device go one way? Not where a route has
+ * several hops, or a rule asks for ports or TOS. False if it could not be found out.
+ */
+bool routes_shared(struct routes *routes);
+
 /* How often the kernel was asked. */
 uint64_t routes_asked(const struct routes *routes);
 

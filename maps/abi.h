@@ -37,7 +37,7 @@
  *   service_stats {connections[], refused}, by the names of enum np_hook, np_reason and
  *   np_zone_class; affinity {client, service, family} -> {addr, port, backend, seen}.
  */
-#define NP_ABI_VERSION 4
+#define NP_ABI_VERSION 5
 
 #define NP_STATIC_ASSERT(expr) _Static_assert(expr, #expr)
 

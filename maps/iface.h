@@ -87,12 +87,12 @@ struct np_config {
 	__u64 netns_cookie;	    /* of the node's network namespace: whose sockets are ours */
 	__u32 localhost_nodeports4; /* 1: NodePorts answer at 127.0.0.0/8 */
 	__u32 localhost_nodeports6; /* and at ::1 */
-	__u32 sock_drain; /* 1: what the node's own processes begin is left to the kernel */
-	__u32 sock_asks;  /* 1: the map sock_carried may have some of theirs */
-	__u32 handover;	  /* enum np_handover */
-	__u32 conntrack;  /* 1: it is at work in this network namespace. Programs set it, too */
-	__u32 filter;	  /* which half of flow_filter is looked into */
-	__u32 pad;
+	__u32 sock_drain;    /* 1: what the node's own processes begin is left to the kernel */
+	__u32 sock_asks;     /* 1: the map sock_carried may have some of theirs */
+	__u32 handover;	     /* enum np_handover */
+	__u32 conntrack;     /* 1: it is at work in this network namespace. Programs set it, too */
+	__u32 filter;	     /* which half of flow_filter is looked into */
+	__u32 routes_shared; /* 1: routes depend on addresses, not on ports: maps/route.h */
 };
 NP_STATIC_ASSERT(sizeof(struct np_config) == 752);
 

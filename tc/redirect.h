@@ -85,16 +85,18 @@ static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet
 		return false;
 	if (!in || !in->netns) /* what comes from outside may come any way */
 		return in;
-	r->to = (union np_addr){};
-	addr_read(&r->to, p->tuple.src.word, family);
-	return !tc_is_spoofed(skb, &r->to, family);
+	r->src = (union np_addr){};
+	addr_read(&r->src, p->tuple.src.word, family);
+	return !tc_is_spoofed(skb, &r->src, family);
 }
 
 #define np_ifindex(skb) ((skb)->ifindex)
 #define np_may_leave	tc_may_leave
 #define np_may_go	tc_may_go
 #define np_length	redirect_length
-#define NP_FIB_NAME	4
+#define NP_FIB_KIND	NP_ROUTE_REDIRECT
+/* What conntrack does may differ by ports. */
+#define np_routes_shared() false
 #include "../datapath/fib.h"
 
 /* Not a verdict: the packet is one for the long way. */

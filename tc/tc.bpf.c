@@ -92,24 +92,20 @@ static __always_inline __u32 route_ask_mtu(struct __sk_buff *skb, const union np
 static __always_inline __u32 route_mtu(struct __sk_buff *skb, const union np_addr *self,
 				       const union np_addr *peer, int family)
 {
-	struct np_filter_place h = np_filter_place(np.hash_key, family, self, peer, 0);
-	__u32 place = bpf_get_smp_processor_id() * NP_ROUTES + (h.word & (NP_ROUTES - 1));
-	struct np_route *r = bpf_map_lookup_elem(&routes, &place);
-	__u32 now = now32();
+	__u32 what = NP_ROUTE_WHAT(NP_ROUTE_MTU, family, 0), now = now32();
+	struct np_route *r = route_place(route_hash(self, peer, family));
 
 	if (!r)
 		return 0;
-	if (r->name == FIB_NAME_MTU && r->family == (__u32)family && r->ifindex == skb->ifindex &&
-	    r->flow == self->word[family == NP_IPV4 ? 0 : 3] && addr_equal(&r->to, peer, family) &&
-	    r->until - now - 1 < np.route_lifetime)
+	if (route_is(r, self, peer, 0, skb->ifindex, what, now, family))
 		return r->mtu;
-	r->name = FIB_NAME_MTU;
-	r->family = family;
-	r->ifindex = skb->ifindex;
-	r->flow = self->word[family == NP_IPV4 ? 0 : 3];
-	r->to = *peer;
-	r->mtu = route_ask_mtu(skb, self, peer, family);
+	r->src = *self;
+	r->dst = *peer;
+	r->ports = 0;
+	r->in = skb->ifindex;
 	r->until = now + np.route_lifetime;
+	r->mtu = route_ask_mtu(skb, self, peer, family);
+	r->what = what;
 	return r->mtu;
 }
 

@@ -58,11 +58,20 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
+static __always_inline bool routes_shared(void)
+{
+	__u32 zero = 0;
+	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
+
+	return c && c->routes_shared;
+}
+
 #define np_ifindex(ctx)			       ((ctx)->ingress_ifindex)
 #define np_may_leave			       may_leave
 #define np_length(ctx, p, family)	       packet_length(p, family)
 #define np_may_go(ctx, p, r, to, name, family) true
-#define NP_FIB_NAME			       0
+#define NP_FIB_KIND			       NP_ROUTE_XDP
+#define np_routes_shared		       routes_shared
 #include "../datapath/fib.h"
 
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */

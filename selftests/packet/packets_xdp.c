@@ -65,6 +65,29 @@ static void second_generic(void)
 	world.tables->ifaces[world.ns.second].flags = NP_IFACE_XDP;
 }
 
+/* What goes to port 40001 leaves by the second uplink. */
+static void rule_for_port(void)
+{
+	assert_int_equal(system("ip rule add dport 40001 table 7 && "
+				"ip route add default via 172.17.0.254 table 7 && "
+				"ip -6 rule add dport 40001 table 7 && "
+				"ip -6 route add default via fd00:172:17::fe table 7"),
+			 0);
+}
+
+static void no_rule_for_port(void)
+{
+	assert_int_equal(system("ip rule del dport 40001 && ip route flush table 7 && "
+				"ip -6 rule del dport 40001 && ip -6 route flush table 7"),
+			 0);
+}
+
+static void rule_is_known(void)
+{
+	rule_for_port();
+	world.tables->config->routes_shared = 0;
+}
+
 #define BACK	 .verdict = TX, .out.src_mac = NETNS_MAC_UPLINK, .out.dst_mac = NETNS_MAC_GATEWAY
 #define ACROSS	 .verdict = REDIRECT, .out.src_mac = NETNS_MAC_SECOND, .out.dst_mac = NETNS_MAC_FAR
 #define AGED	 .out.ttl = 63
@@ -165,6 +188,28 @@ static const struct test tests[] = {
 		   TO("snat:?0", "remote:8080"), COUNTS(XDP_TX)},
 		  {AT_XDP, SENDS("remote:8080", "snat:?0", .zero_sum = true, .payload = 5), BACK,
 		   TO("vip:80", "client:40000"), COUNTS(XDP_TX)}}},
+	{"rules for ports: each flow has its way", state_remote, .only = ONLY_TCP | ONLY_UDP,
+	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), BACK, TO("snat:?0", "remote:8080"),
+		   SENT_NEW, .action = rule_is_known},
+		  {AT_XDP, OPENS("client:40001", "vip:80"), BACK, TO("snat:?1", "remote:8080"),
+		   SENT_NEW},
+		  {AT_XDP, SENDS("remote:8080", "snat:?0", .flags = SYN | ACK), BACK,
+		   TO("vip:80", "client:40000"), COUNTS(XDP_TX)},
+		  {AT_XDP, SENDS("remote:8080", "snat:?1", .flags = SYN | ACK), ACROSS,
+		   TO("vip:80", "client:40001"), COUNTS(XDP_REDIRECT)},
+		  {AT_XDP, SENDS("remote:8080", "snat:?0"), BACK, TO("vip:80", "client:40000"),
+		   COUNTS(XDP_TX)},
+		  {.action = no_rule_for_port}}},
+	{"else the FIB is asked once for all of them", state_remote, .only = ONLY_TCP | ONLY_UDP,
+	 .step = {{AT_XDP, OPENS("client:40000", "vip:80"), BACK, TO("snat:?0", "remote:8080"),
+		   SENT_NEW, .action = rule_for_port},
+		  {AT_XDP, OPENS("client:40001", "vip:80"), BACK, TO("snat:?1", "remote:8080"),
+		   SENT_NEW},
+		  {AT_XDP, SENDS("remote:8080", "snat:?0", .flags = SYN | ACK), BACK,
+		   TO("vip:80", "client:40000"), COUNTS(XDP_TX)},
+		  {AT_XDP, SENDS("remote:8080", "snat:?1", .flags = SYN | ACK), BACK,
+		   TO("vip:80", "client:40001"), COUNTS(XDP_TX)},
+		  {.action = no_rule_for_port}}},
 	{"options, extension headers and fragments: left to tc", state_remote, .only = ONLY_UDP,
 	 .step = {{AT_XDP, SENDS("client:40000", "vip:80"), BACK, TO("snat:?0", "remote:8080"),
 		   SENT_NEW},

@@ -105,9 +105,50 @@ static void answers_are_the_kernels(void **state)
 	netlink_close(&netlink);
 }
 
+/* Each step undoes the one before. */
+static void flows_share_routes_unless_more_than_addresses_decides(void **state)
+{
+	static const struct {
+		const char *ip;
+		bool shared;
+	} steps[] = {
+		{"rule add to 10.1.2.3 from 10.1.2.4 iif v0 table 99", true},
+		{"rule add ipproto tcp dport 443 table 99", false},
+		{"rule del ipproto tcp dport 443 table 99", true},
+		{"-6 rule add sport 53 table 99", false},
+		{"-6 rule del sport 53 table 99", true},
+		{"rule add tos 0x10 table 99", false},
+		{"rule del tos 0x10 table 99", true},
+		{"route add 10.3.0.0/16 tos 0x10 dev v0", false},
+		{"route del 10.3.0.0/16 tos 0x10 dev v0", true},
+		{"route add 10.3.0.0/16 nexthop dev v0 nexthop dev v1", false},
+		{"route del 10.3.0.0/16", true},
+		{"-6 route add 2001:db8:1::/48 nexthop via fd00:1::5 nexthop via fd00:2::5", false},
+		{"-6 route del 2001:db8:1::/48", true},
+	};
+	static const struct netlink_events nothing;
+	struct netlink *netlink = NULL;
+	struct routes *routes = NULL;
+
+	(void)state;
+	assert_int_equal(netlink_open(&nothing, NULL, &netlink), 0);
+	assert_int_equal(routes_new(netlink, &routes), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		ip(steps[i].ip);
+		routes_forget(routes);
+		if (routes_shared(routes) != steps[i].shared)
+			fail_msg("after: ip %s", steps[i].ip);
+	}
+	routes_free(&routes);
+	netlink_close(&netlink);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(answers_are_the_kernels)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_are_the_kernels),
+		cmocka_unit_test(flows_share_routes_unless_more_than_addresses_decides),
+	};
 	int failed;
 
 	netns_enter();
