@@ -13,6 +13,9 @@ static __always_inline bool tc_silence(struct flow_request *r, __u32 family)
 {
 	struct np_decision d;
 
+	if (address_is_strange(&r->tuple.dst, NP_IPV6) &&
+	    !in_service_cidr(&r->tuple.dst, family, NP_IPV6))
+		return false;
 	decide(&r->tuple, 0, DECIDE_LOCAL, family, &d);
 	if (d.verdict != NP_VERDICT_DROP)
 		return false;
