@@ -193,31 +193,31 @@ static int run_take(struct publisher *p, uint32_t count, uint32_t *first)
 	return rc;
 }
 
-/* Write a run of slots for the backends of a policy; their numbers go into number too. */
-static int run_make(struct publisher *p, const struct plan *plan, const struct plan_policy *policy,
+/* Write a run of slots for the backends chosen from; their numbers go into number too. */
+static int run_make(struct publisher *p, const struct plan *plan, struct plan_choice choice,
 		    uint32_t *number, uint32_t *first)
 {
 	struct backend_key key;
 	struct backend *b;
 	uint32_t i;
-	int rc = run_take(p, policy->count, first);
+	int rc = run_take(p, choice.count, first);
 
 	if (rc)
 		return rc;
-	for (i = 0; i < policy->count; i++) {
-		const struct plan_backend *pb = &plan->backend[policy->backend[i]];
+	for (i = 0; i < choice.count; i++) {
+		const struct plan_backend *pb = &plan->backend[choice.backend[i]];
 
 		key = backend_key(plan->family, &pb->addr, pb->port);
 		rc = backend_get(p, &key, &b);
 		if (rc) {
-			run_drop(p, *first, number, i, policy->count);
+			run_drop(p, *first, number, i, choice.count);
 			return rc;
 		}
 		b->references++;
 		backend_mark(p, b, pb);
 		number[i] = backend_number(p, b);
 	}
-	qsort(number, policy->count, sizeof(*number), by_number);
+	qsort(number, choice.count, sizeof(*number), by_number);
 	return 0;
 }
 
@@ -228,8 +228,7 @@ static const struct np_policy *run_shared(const struct np_service *s, const stru
 	int i;
 
 	for (i = 0; i < class; i++)
-		if (s->policy[i].count && f->policy[i].backend == f->policy[class].backend &&
-		    f->policy[i].count == f->policy[class].count)
+		if (s->policy[i].count && f->policy[i].list == f->policy[class].list)
 			return &s->policy[i];
 	return NULL;
 }
@@ -273,6 +272,7 @@ static int fill_policies(struct publisher *p, const struct plan *plan,
 {
 	struct np_service *s = &v->service;
 	const struct np_policy *shared;
+	struct plan_choice choice;
 	size_t filled = 0;
 	uint32_t first;
 	int i, rc;
@@ -280,24 +280,24 @@ static int fill_policies(struct publisher *p, const struct plan *plan,
 	for (i = 0; i < NP_CLASSES; i++) {
 		s->policy[i].verdict = f->policy[i].verdict;
 		s->policy[i].snat = f->policy[i].snat;
-		if (f->policy[i].verdict != NP_VERDICT_FORWARD || !f->policy[i].count)
+		choice = plan_choice(plan, &f->policy[i]);
+		if (!choice.count)
 			continue;
 		shared = run_shared(s, f, i);
 		first = shared ? shared->slot : 0;
-		rc = shared ? 0 : run_make(p, plan, &f->policy[i], &v->number[filled], &first);
+		rc = shared ? 0 : run_make(p, plan, choice, &v->number[filled], &first);
 		if (rc)
 			return rc;
 		s->policy[i].slot = first;
-		s->policy[i].count = f->policy[i].count;
-		filled += shared ? 0 : f->policy[i].count;
+		s->policy[i].count = choice.count;
+		filled += shared ? 0 : choice.count;
 	}
 	return 0;
 }
 
 static bool policies_differ(const struct plan_policy *a, const struct plan_policy *b)
 {
-	return a->verdict != b->verdict || a->snat != b->snat || a->count != b->count ||
-	       a->backend != b->backend;
+	return a->verdict != b->verdict || a->snat != b->snat || a->list != b->list;
 }
 
 int version_take(struct publisher *p, size_t count, uint32_t *version)
@@ -332,16 +332,16 @@ void version_write(struct publisher *p, uint32_t version)
 }
 
 /* Room for the runs that fill_policies() makes: a list that classes share is one. */
-static size_t count_numbers(const struct plan_frontend *f)
+static size_t count_numbers(const struct plan *plan, const struct plan_frontend *f)
 {
 	size_t count = 0;
 	int i, j;
 
 	for (i = 0; i < NP_CLASSES; i++) {
 		for (j = 0; j < i; j++)
-			if (f->policy[j].backend == f->policy[i].backend)
+			if (f->policy[j].list == f->policy[i].list)
 				break;
-		count += j == i ? f->policy[i].count : 0;
+		count += j == i ? plan_choice(plan, &f->policy[i]).count : 0;
 	}
 	return count;
 }
@@ -350,7 +350,7 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 		 uint32_t *version)
 {
 	struct np_service *s;
-	int rc = version_take(p, count_numbers(f), version);
+	int rc = version_take(p, count_numbers(plan, f), version);
 
 	if (rc)
 		return rc;
