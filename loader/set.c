@@ -86,18 +86,31 @@ int set_add(struct set *s, uint32_t hash, void *item)
 	return 0;
 }
 
-void set_remove(struct set *s, uint32_t hash, const void *item)
+/* Where it is; NULL: nowhere. */
+static void **find_item(const struct set *s, uint32_t hash, const void *item)
 {
 	size_t at = first(s, hash);
 
 	if (!s->size)
-		return;
+		return NULL;
 	while (s->item[at] && s->item[at] != item)
 		at = after(s, at);
-	if (!s->item[at])
+	return s->item[at] ? &s->item[at] : NULL;
+}
+
+void set_remove(struct set *s, uint32_t hash, const void *item)
+{
+	void **found = find_item(s, hash, item);
+
+	if (!found)
 		return;
-	s->item[at] = REMOVED;
+	*found = REMOVED;
 	s->count--;
+}
+
+void set_replace(struct set *s, uint32_t hash, const void *old, void *item)
+{
+	*find_item(s, hash, old) = item;
 }
 
 void *set_next(const struct set *s, size_t *place)

@@ -28,6 +28,8 @@ typedef bool (*set_is)(const void *item, const void *key);
 void *set_find(const struct set *set, uint32_t hash, set_is is, const void *key);
 int set_add(struct set *set, uint32_t hash, void *item); /* 0 or -ENOMEM */
 void set_remove(struct set *set, uint32_t hash, const void *item);
+/* Of the same hash; old is there. */
+void set_replace(struct set *set, uint32_t hash, const void *old, void *item);
 void set_free(struct set *set);
 
 /* The next one; *place: 0 at first. NULL: there is none. */
