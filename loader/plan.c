@@ -160,14 +160,14 @@ bool plan_external_local(const struct kube_service *service)
 {
 	if (!service->external_local)
 		return false;
-	return !strcmp(service->type, "NodePort") || !strcmp(service->type, "LoadBalancer") ||
-	       (!strcmp(service->type, "ClusterIP") && service->external_ips > 0);
+	return service->type == KUBE_NODE_PORT || service->type == KUBE_LOAD_BALANCER ||
+	       (service->type == KUBE_CLUSTER_IP && service->external_ips > 0);
 }
 
 bool plan_has_node_port(const struct kube_service *service, const struct kube_port *port)
 {
 	return port->node_port &&
-	       (!strcmp(service->type, "NodePort") || !strcmp(service->type, "LoadBalancer"));
+	       (service->type == KUBE_NODE_PORT || service->type == KUBE_LOAD_BALANCER);
 }
 
 bool plan_is_external(const struct kube_service *service, const struct kube_port *port,

@@ -60,9 +60,12 @@ static void put(struct set *s, uint32_t hash, void *item)
 	s->count++;
 }
 
-static int make_anew(struct set *s)
+/* Of at least the size; larger, so that this is not done again soon. */
+static int make_anew(struct set *s, size_t size)
 {
-	struct set more = {.size = s->count + s->count * 9 / 16 + FIRST_SIZE};
+	struct set more = {.size = s->count + s->count * 9 / 16};
+
+	more.size = (more.size < size ? size : more.size) + FIRST_SIZE;
 
 	more.item = calloc(more.size, sizeof(*more.item));
 	more.hash = malloc(more.size * sizeof(*more.hash));
@@ -78,9 +81,14 @@ static int make_anew(struct set *s)
 	return 0;
 }
 
+int set_reserve(struct set *s, size_t more)
+{
+	return (s->used + more) * 5 > s->size * 4 ? make_anew(s, (s->count + more) * 5 / 4) : 0;
+}
+
 int set_add(struct set *s, uint32_t hash, void *item)
 {
-	if ((s->used + 1) * 5 > s->size * 4 && make_anew(s))
+	if (set_reserve(s, 1))
 		return -ENOMEM;
 	put(s, hash, item);
 	return 0;

@@ -47,8 +47,7 @@ static void put(struct store_change *change, const char *text)
 {
 	struct kube_object *object = parse(text);
 
-	json_decref(object->json);
-	object->json = NULL;
+	kube_in_journal(object, 0);
 	assert_int_equal(store_change_put(change, &object), 0);
 }
 
