@@ -34,7 +34,7 @@ static int address_store(struct publisher *p, const struct frontend_key *key, ui
 		*f = NULL;
 		return 0;
 	}
-	rc = version_take(p, 0, &version);
+	rc = version_take(p, true, 0, &version);
 	if (rc)
 		return rc;
 	version->service.key = *key;
@@ -45,7 +45,6 @@ static int address_store(struct publisher *p, const struct frontend_key *key, ui
 		version_give(p, version);
 		return rc;
 	}
-	version->address = true;
 	*f = version;
 	return 0;
 }

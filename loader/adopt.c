@@ -9,7 +9,7 @@
 /* The backends of the runs; what names none is left to name nothing. */
 static void adopt_numbers(struct publisher *p, struct frontend *f)
 {
-	const struct np_policy *policy = f->service.policy;
+	const struct np_policy *policy = frontend_policy(f);
 	uint32_t n, number;
 	size_t filled = 0;
 	int i;
@@ -29,7 +29,7 @@ static void adopt_numbers(struct publisher *p, struct frontend *f)
 /* The runs of an adopted version, and the references to its backends. False: not to be believed. */
 static bool adopt_runs(struct publisher *p, struct frontend *f)
 {
-	const struct np_policy *policy = f->service.policy;
+	const struct np_policy *policy = frontend_policy(f);
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
@@ -52,13 +52,14 @@ static struct frontend *adopt_version(struct publisher *p, const struct np_servi
 {
 	const struct service_entry service = service_part(s);
 	const size_t count = version_count(service.policy);
+	const bool address = !s->port && !s->protocol;
 	struct frontend *f = NULL;
 
 	if (count <= NP_CLASSES * (uint64_t)tables_slots(p->tables))
-		f = version_new(count);
+		f = version_new(address, count);
 	if (!f)
 		return NULL;
-	f->service = service;
+	frontend_set_service(f, service);
 	if (adopt_runs(p, f))
 		return f;
 	free(f);
@@ -112,7 +113,6 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	p->version[version] = f;
 	f->version = version;
 	f->adopted = true;
-	f->address = !s->port && !s->protocol;
 	f->host_flags = f->address ? s->flags & NP_ADDRESS_HOST : 0;
 	if (s->port && s->id < p->tables->size[TABLE_service_stats])
 		p->id_taken[s->id] = ID_ADOPTED;

@@ -13,17 +13,17 @@
 
 static bool same_run(const struct publisher *p, const struct frontend *f, int class)
 {
-	const struct np_policy *policy = &f->service.policy[class];
+	const struct np_policy *policy = frontend_policy(f);
 
 	/* An entry holds two slots: all of them lie one after the other. */
-	return !run_is_first(f->service.policy, class) ||
-	       !memcmp(tables_slot(p->tables, policy->slot), version_run(f, class),
-		       policy->count * sizeof(uint32_t));
+	return !run_is_first(policy, class) ||
+	       !memcmp(tables_slot(p->tables, policy[class].slot), version_run(f, class),
+		       policy[class].count * sizeof(uint32_t));
 }
 
 static bool same_version(const struct publisher *p, const struct frontend *f, int *class)
 {
-	const struct np_service wanted = service_whole(&f->service);
+	const struct np_service wanted = service_whole(frontend_service(f));
 
 	*class = NP_CLASSES;
 	if (!same_bytes(&p->tables->services[f->version], &wanted, sizeof(wanted)))

@@ -156,7 +156,7 @@ static void class_words(const struct publisher *p, const struct frontend *f, int
 	const uint32_t *number = NULL;
 	char words[280];
 
-	policy_words(p, &f->service.policy[class], version_run(f, class), true, words,
+	policy_words(p, &frontend_policy(f)[class], version_run(f, class), true, words,
 		     sizeof(words));
 	difference_set(d->wanted, "%s: %s", class_names[class], words);
 	if (policy->slot < slots && policy->count <= slots - policy->slot)
@@ -169,25 +169,24 @@ static void class_words(const struct publisher *p, const struct frontend *f, int
 void words_of_content(const struct publisher *p, const struct frontend *f, int class,
 		      struct difference *d)
 {
-	const struct service_entry *wanted = &f->service;
-	const struct service_entry entry = service_part(&p->tables->services[f->version]);
-	const struct service_entry *found = &entry;
+	const struct service_entry wanted = frontend_service(f);
+	const struct service_entry found = service_part(&p->tables->services[f->version]);
 
 	for (int i = 0; class == NP_CLASSES && i < NP_CLASSES; i++)
-		if (memcmp(&wanted->policy[i], &found->policy[i], sizeof(found->policy[i])) != 0)
+		if (memcmp(&wanted.policy[i], &found.policy[i], sizeof(found.policy[i])) != 0)
 			class = i;
-	if (!same_bytes(&wanted->key, &found->key, sizeof(found->key))) {
+	if (!same_bytes(&wanted.key, &found.key, sizeof(found.key))) {
 		difference_set(d->wanted, "a version %u of it", f->version);
 		words_of_stranger(p, f->version, d->found, sizeof(d->found));
-	} else if (wanted->flags != found->flags) {
-		difference_set(d->wanted, "flags 0x%02x", wanted->flags);
-		difference_set(d->found, "flags 0x%02x", found->flags);
+	} else if (wanted.flags != found.flags) {
+		difference_set(d->wanted, "flags 0x%02x", wanted.flags);
+		difference_set(d->found, "flags 0x%02x", found.flags);
 	} else if (class < NP_CLASSES) {
 		class_words(p, f, class, d);
 	} else {
-		difference_set(d->wanted, "counters %u, affinity %u ticks", wanted->id,
-			       wanted->affinity);
-		difference_set(d->found, "counters %u, affinity %u ticks", found->id,
-			       found->affinity);
+		difference_set(d->wanted, "counters %u, affinity %u ticks", wanted.id,
+			       wanted.affinity);
+		difference_set(d->found, "counters %u, affinity %u ticks", found.id,
+			       found.affinity);
 	}
 }

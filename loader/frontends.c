@@ -120,7 +120,6 @@ static void inherit(struct frontend *f, const struct frontend *old)
 	f->generation = old->generation; /* or cluster_ips */
 	f->host_flags = old->host_flags;
 	f->stale = old->stale;
-	f->address = old->address;
 	f->adopted = old->adopted;
 	f->taken_over = old->taken_over;
 	f->told = old->told;

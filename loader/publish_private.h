@@ -40,19 +40,19 @@ struct service_entry {
 };
 
 /* Field by field: their order in the table may be another one. */
-static inline struct np_service service_whole(const struct service_entry *e)
+static inline struct np_service service_whole(struct service_entry e)
 {
 	struct np_service s = {
-		.addr = e->key.addr,
-		.port = e->key.port,
-		.protocol = e->key.protocol,
-		.family = e->key.family,
-		.flags = e->flags,
-		.id = e->id,
-		.affinity = e->affinity,
+		.addr = e.key.addr,
+		.port = e.key.port,
+		.protocol = e.key.protocol,
+		.family = e.key.family,
+		.flags = e.flags,
+		.id = e.id,
+		.affinity = e.affinity,
 	};
 
-	memcpy(s.policy, e->policy, sizeof(s.policy));
+	memcpy(s.policy, e.policy, sizeof(s.policy));
 	return s;
 }
 
@@ -72,26 +72,49 @@ static inline struct service_entry service_part(const struct np_service *s)
 /*
  * A frontend in the version that its entry names; or a version that is being made, and takes the
  * place of the one before when it is published. What was written of it is kept, to be given back
- * by and to be compared with: the tables may have been written by others.
+ * by and to be compared with: the tables may have been written by others. Of an address entry there
+ * is no more than FRONTEND_ADDRESS_SIZE: see frontend_service() and frontend_policy().
  */
 struct frontend {
-	struct service_entry service;
 	uint32_t version;    /* the number of its struct np_service, */
 	uint32_t tag;	     /* what its entry has above that, */
 	uint32_t entry;	     /* and which one of all in the index that is */
-	struct owner *owner; /* NULL: adopted, or an address entry */
-	union {
-		uint64_t generation;  /* of the change that last named it */
-		uint32_t cluster_ips; /* of an address entry: plans with this clusterIP */
-	};
-	uint8_t host_flags;  /* of it: NP_ADDRESS_HOST, as the kernel told */
+	uint8_t host_flags;  /* of an address entry: NP_ADDRESS_HOST, as the kernel told */
 	bool stale : 1;	     /* a table was full: is as it was before the last change */
 	bool address : 1;    /* an address entry */
 	bool adopted : 1;    /* read from the table */
 	bool taken_over : 1; /* adopted, and its owner's since the change of its generation */
 	bool told : 1;	     /* the kernel has named it since publish_addresses_begin() */
-	uint32_t number[];   /* of the backends of its runs, one run after the other */
+	struct owner *owner; /* NULL: adopted, or an address entry */
+	union {
+		uint64_t generation;  /* of the change that last named it */
+		uint32_t cluster_ips; /* of an address entry: plans with this clusterIP */
+	};
+	struct service_entry service;
+	uint32_t number[]; /* of the backends of its runs, one run after the other */
 };
+#define FRONTEND_ADDRESS_SIZE offsetof(struct frontend, service.id)
+
+/* What an address entry has not is zero. */
+static inline struct service_entry frontend_service(const struct frontend *f)
+{
+	if (f->address)
+		return (struct service_entry){.key = f->service.key, .flags = f->service.flags};
+	return f->service;
+}
+
+static inline void frontend_set_service(struct frontend *f, struct service_entry service)
+{
+	memcpy(&f->service, &service,
+	       f->address ? offsetof(struct service_entry, id) : sizeof(service));
+}
+
+static inline const struct np_policy *frontend_policy(const struct frontend *f)
+{
+	static const struct np_policy none[NP_CLASSES];
+
+	return f->address ? none : f->service.policy;
+}
 
 struct backend_key {
 	union np_addr addr;
@@ -251,10 +274,10 @@ void entry_take(struct publisher *p, const uint64_t *entry, bool take);
 bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
 		    uint32_t *tag);
 
-/* A record with room for the numbers of count backends, all zero; NULL: no memory. */
-struct frontend *version_new(size_t count);
+/* A record with room for the numbers of count backends, or for an address; NULL: no memory. */
+struct frontend *version_new(bool address, size_t count);
 /* The same under a free number. */
-int version_take(struct publisher *p, size_t count, struct frontend **version);
+int version_take(struct publisher *p, bool address, size_t count, struct frontend **version);
 /* Into the table, as the record has it. */
 void version_write(struct publisher *p, const struct frontend *f);
 /* The backends of a class, in the record. */

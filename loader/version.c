@@ -254,7 +254,7 @@ size_t version_count(const struct np_policy *policy)
 
 const uint32_t *version_run(const struct frontend *f, int class)
 {
-	const struct np_policy *policy = f->service.policy;
+	const struct np_policy *policy = frontend_policy(f);
 	const uint32_t *number = f->number;
 	int i;
 
@@ -301,17 +301,20 @@ static bool policies_differ(const struct plan_policy *a, const struct plan_polic
 	return a->verdict != b->verdict || a->snat != b->snat || a->list != b->list;
 }
 
-/* No larger than it must be: the numbers begin in what would be padding at its end. */
-struct frontend *version_new(size_t count)
+struct frontend *version_new(bool address, size_t count)
 {
-	const size_t size = offsetof(struct frontend, number) + count * sizeof(uint32_t);
+	const size_t size = address ? FRONTEND_ADDRESS_SIZE
+				    : offsetof(struct frontend, number) + count * sizeof(uint32_t);
+	struct frontend *f = calloc(1, size);
 
-	return calloc(1, size > sizeof(struct frontend) ? size : sizeof(struct frontend));
+	if (f)
+		f->address = address;
+	return f;
 }
 
-int version_take(struct publisher *p, size_t count, struct frontend **version)
+int version_take(struct publisher *p, bool address, size_t count, struct frontend **version)
 {
-	struct frontend *f = version_new(count);
+	struct frontend *f = version_new(address, count);
 	int rc = f ? space_take_service(p->space, &f->version) : -ENOMEM;
 
 	if (rc) {
@@ -327,7 +330,7 @@ int version_take(struct publisher *p, size_t count, struct frontend **version)
 
 void version_write(struct publisher *p, const struct frontend *f)
 {
-	const struct np_policy *policy = f->service.policy;
+	const struct np_policy *policy = frontend_policy(f);
 	const uint32_t *number;
 	uint32_t i;
 	int class;
@@ -337,7 +340,7 @@ void version_write(struct publisher *p, const struct frontend *f)
 		for (i = 0; run_is_first(policy, class) && i < policy[class].count; i++)
 			*tables_slot(p->tables, policy[class].slot + i) = number[i];
 	}
-	p->tables->services[f->version] = service_whole(&f->service);
+	p->tables->services[f->version] = service_whole(frontend_service(f));
 }
 
 /* Room for the runs that fill_policies() makes: a list that classes share is one. */
@@ -360,7 +363,7 @@ int version_make(struct publisher *p, const struct plan *plan, const struct plan
 {
 	struct service_entry *s;
 	struct frontend *f;
-	int rc = version_take(p, count_numbers(plan, pf), &f);
+	int rc = version_take(p, false, count_numbers(plan, pf), &f);
 
 	if (rc)
 		return rc;
@@ -414,15 +417,15 @@ static int copy_run(struct publisher *p, const struct frontend *old, struct fron
 
 int version_copy(struct publisher *p, const struct frontend *from, struct frontend **version)
 {
-	const struct np_policy *policy = from->service.policy;
+	const struct np_policy *policy = frontend_policy(from);
 	struct frontend *f;
 	size_t filled = 0;
-	int i, rc = version_take(p, version_count(policy), &f);
+	int i, rc = version_take(p, from->address, version_count(policy), &f);
 
 	if (rc)
 		return rc;
-	f->service = from->service;
-	for (i = 0; i < NP_CLASSES; i++)
+	frontend_set_service(f, frontend_service(from));
+	for (i = 0; i < NP_CLASSES && !f->address; i++)
 		f->service.policy[i].count = 0;
 	rc = ranges_copy(p, from->version, f->version);
 	for (i = 0; i < NP_CLASSES && !rc; i++)
@@ -439,7 +442,7 @@ int version_copy(struct publisher *p, const struct frontend *from, struct fronte
 
 void version_give(struct publisher *p, struct frontend *f)
 {
-	const struct np_policy *policy = f->service.policy;
+	const struct np_policy *policy = frontend_policy(f);
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
