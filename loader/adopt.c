@@ -115,7 +115,7 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	f->adopted = true;
 	f->host_flags = f->address ? s->flags & NP_ADDRESS_HOST : 0;
 	if (s->port && s->id < p->tables->size[TABLE_service_stats])
-		p->id_taken[s->id] = ID_ADOPTED;
+		id_take(p, s->id, ID_ADOPTED);
 	return 0;
 }
 

@@ -211,7 +211,7 @@ uint32_t publish_id_count(const struct publisher *p)
 {
 	uint32_t i, used = 0;
 
-	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
+	for (i = 0; i < p->ids; i++)
 		used += p->id_taken[i] != 0;
 	return used;
 }

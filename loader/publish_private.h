@@ -211,9 +211,17 @@ struct publisher {
 	struct ranges *ranges; /* by version: ranges.c */
 	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
 	uint32_t id_hint;
+	uint32_t ids; /* no number is taken from here on, nor was */
 };
 
 enum { ID_ADOPTED = 1, ID_OWNED };
+
+static inline void id_take(struct publisher *p, uint32_t id, uint8_t taken)
+{
+	p->id_taken[id] = taken;
+	if (p->ids <= id)
+		p->ids = id + 1;
+}
 
 /* The entry, and what it is to hold. */
 static inline uint64_t *frontend_entry(const struct publisher *p, const struct frontend *f)
