@@ -83,7 +83,7 @@ static int make_anew(struct set *s, size_t size)
 
 int set_reserve(struct set *s, size_t more)
 {
-	return (s->used + more) * 5 > s->size * 4 ? make_anew(s, (s->count + more) * 5 / 4) : 0;
+	return (s->used + more) * 5 > s->size * 4 ? make_anew(s, (s->count + more) * 4 / 3) : 0;
 }
 
 int set_add(struct set *s, uint32_t hash, void *item)
