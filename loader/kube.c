@@ -200,7 +200,6 @@ static void digest_object(const json_t *json, struct kube_object *object)
 {
 	static const char *const metadata[] = {"metadata", NULL};
 	static const char *const versions[] = {"resourceVersion", "managedFields", NULL};
-
 	struct digest without;
 
 	object->content =

@@ -133,15 +133,15 @@ struct kube_object {
 		const char *line;
 		int64_t at;
 	};
-	uint32_t length;       /* of the text */
-	uint8_t kind;	       /* enum kube_kind */
-	uint8_t where;	       /* enum kube_where */
-	bool gone;	       /* store_private.h has this, */
-	struct digest content; /* of the JSON, but for its version in metadata */
-	uint64_t versions;     /* the same of that */
-	struct group *group;   /* and these three */
-	struct kube_object *next;
-	uint32_t delivery;
+	uint32_t length;	  /* of the text */
+	uint8_t kind;		  /* enum kube_kind */
+	uint8_t where;		  /* enum kube_where */
+	bool gone;		  /* the store's: see store_private.h */
+	struct digest content;	  /* of the JSON, but for its version in metadata */
+	uint64_t versions;	  /* the same of that */
+	struct group *group;	  /* the store's, */
+	struct kube_object *next; /* too, */
+	uint32_t delivery;	  /* as is this */
 	union {
 		struct kube_service service;
 		struct kube_slice slice;

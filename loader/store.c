@@ -267,15 +267,17 @@ void store_unlink(struct kube_object *object)
 		LL_DELETE(object->group->objects, object);
 }
 
-/* A Service is the first of its group. */
+/* A Service is the first of its group, the latest slice the next. */
 void store_link(struct kube_object *object)
 {
-	struct group *group = object->group;
+	struct kube_object **at = object->group ? &object->group->objects : NULL;
 
-	if (group && object->kind == KUBE_SERVICE)
-		LL_PREPEND(group->objects, object);
-	else if (group)
-		LL_APPEND(group->objects, object);
+	if (!at)
+		return;
+	if (object->kind == KUBE_SLICE && *at && (*at)->kind == KUBE_SERVICE)
+		at = &(*at)->next;
+	object->next = *at;
+	*at = object;
 }
 
 const struct kube_service *store_service(const struct store *store, const char *namespace,
