@@ -342,23 +342,31 @@ static int compare_objects(const void *a, const void *b)
 	return order ?: strcmp(names[0], names[1]);
 }
 
-int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
-	       void *arg)
+/* kind KUBE_KINDS: of all. */
+int store_each_of(const struct store *store, enum kube_kind kind,
+		  int (*visit)(const struct kube_object *object, void *arg), void *arg)
 {
-	_cleanup_free_ const struct kube_object **sorted = NULL;
+	const size_t room = kind == KUBE_KINDS ? store->objects.count : store->count[kind];
+	_cleanup_free_ const struct kube_object **sorted = calloc(room + 1, sizeof(*sorted));
 	const struct kube_object *object;
 	size_t n = 0, place = 0;
 	int err = 0;
 
-	sorted = calloc(store->objects.count + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
-	while ((object = store_next(store, &place)))
-		sorted[n++] = object;
+	while (n < room && (object = store_next(store, &place)))
+		if (kind == KUBE_KINDS || object->kind == kind)
+			sorted[n++] = object;
 	qsort(sorted, n, sizeof(*sorted), compare_objects);
 	for (size_t i = 0; i < n && !err; i++)
 		err = visit(sorted[i], arg);
 	return err;
+}
+
+int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
+	       void *arg)
+{
+	return store_each_of(store, KUBE_KINDS, visit, arg);
 }
 
 struct kube_object *store_next(const struct store *store, size_t *place)

@@ -88,7 +88,11 @@ const struct kube_slice *store_slice(const struct store *store, const char *key)
 int store_slices(const struct store *store, const char *namespace, const char *service,
 		 struct kube_slice ***slices, size_t *count);
 
-/* Every object in order of kind, namespace and name; visit as in kube_each(). */
+/*
+ * Every object in order of kind, namespace and name, or those of one kind; visit as in kube_each().
+ */
+int store_each_of(const struct store *store, enum kube_kind kind,
+		  int (*visit)(const struct kube_object *object, void *arg), void *arg);
 int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
 	       void *arg);
 
