@@ -15,7 +15,7 @@
 #include "store_private.h"
 #include "util.h"
 
-uint32_t store_hash(const char *key)
+static uint32_t key_hash(const char *key)
 {
 	return set_hash(key, strlen(key));
 }
@@ -29,20 +29,14 @@ static bool object_is(const void *item, const void *key)
 
 struct kube_object *store_find(const struct store *store, const char *key)
 {
-	return set_find(&store->objects, store_hash(key), object_is, key);
+	return set_find(&store->objects, key_hash(key), object_is, key);
 }
 
-void store_exchange(struct store *store, struct kube_object *old, struct kube_object *object)
+uint32_t store_hash(const struct kube_object *object)
 {
 	char key[KUBE_KEY_MAX];
-	const uint32_t hash = store_hash(kube_write_key(old ?: object, key));
 
-	if (!old)
-		set_add(&store->objects, hash, object);
-	else if (object)
-		set_replace(&store->objects, hash, old, object);
-	else
-		set_remove(&store->objects, hash, old);
+	return key_hash(kube_write_key(object, key));
 }
 
 static const struct kube_object *find_there(const struct store *store, const char *key)
@@ -189,7 +183,7 @@ static bool staged_is(const void *item, const void *key)
 
 struct staged *store_staged(const struct store_change *change, const char *key)
 {
-	return set_find(&change->by_key, store_hash(key), staged_is, key);
+	return set_find(&change->by_key, key_hash(key), staged_is, key);
 }
 
 /* Room for one more at the end. */
@@ -218,7 +212,7 @@ static int stage(struct store_change *change, const char *key, char *own,
 		if (make_chunk(change))
 			return -ENOMEM;
 		staged = &change->chunk[change->count / STAGED_CHUNK][change->count % STAGED_CHUNK];
-		if (set_add(&change->by_key, store_hash(key), staged))
+		if (set_add(&change->by_key, key_hash(key), staged))
 			return -ENOMEM;
 		change->count++;
 	}

@@ -82,11 +82,13 @@ static void apply_put(struct commit *commit, struct staged *staged)
 		commit->result.unchanged++;
 	}
 	/* Taken over even if unchanged: it is shown as it was given last. */
-	if (old)
+	if (old) {
 		store_unlink(old);
-	else
+		set_replace(&store->objects, store_hash(object), old, object);
+	} else {
+		set_add(&store->objects, store_hash(object), object);
 		store->count[object->kind]++;
-	store_exchange(store, old, object);
+	}
 	object->delivery = store->delivery;
 	store_link(object);
 	staged->before = old;
@@ -181,7 +183,7 @@ static void clean_up(struct commit *commit)
 
 	LL_FOREACH_SAFE(commit->removed, object, next)
 	{
-		store_exchange(commit->store, object, NULL);
+		set_remove(&commit->store->objects, store_hash(object), object);
 		kube_free(&object);
 	}
 	while (commit->touched) {

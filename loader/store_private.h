@@ -83,10 +83,8 @@ struct commit {
 	bool done;	    /* and one did */
 };
 
-uint32_t store_hash(const char *key);
-/* One in the place of the other of the same key: old is NULL if there is room for another, or
- * object if there is to be none. */
-void store_exchange(struct store *store, struct kube_object *old, struct kube_object *object);
+/* Of its key, in store->objects. */
+uint32_t store_hash(const struct kube_object *object);
 /* Gone or not. */
 struct kube_object *store_find(const struct store *store, const char *key);
 /* The group a Service or slice belongs to is object->group now. 0 or -ENOMEM. */

@@ -20,14 +20,16 @@ static void again(struct group *group)
 
 static void undo_put(struct commit *commit, struct staged *staged)
 {
-	struct kube_object *object = staged->stored;
+	struct kube_object *object = staged->stored, *before = staged->before;
+	struct set *objects = &commit->store->objects;
 
 	store_unlink(object);
-	store_exchange(commit->store, object, staged->before);
-	if (staged->before) {
-		staged->before->delivery = object->delivery;
-		store_link(staged->before);
+	if (before) {
+		set_replace(objects, store_hash(object), object, before);
+		before->delivery = object->delivery;
+		store_link(before);
 	} else {
+		set_remove(objects, store_hash(object), object);
 		commit->store->count[object->kind]--;
 	}
 	staged->object = object;
