@@ -107,16 +107,17 @@ static int read_metadata_name(const struct field *metadata, const char *member, 
 	int err;
 
 	err = kube_read_name(&field, KUBE_MAX_NAME, &read);
-	if (!err && !read)
-		err = field_refuse(&field, "is missing; the object must have one");
-	if (!err)
-		*name = read;
-	return err;
+	if (err)
+		return err;
+	if (!read)
+		return field_refuse(&field, "is missing; the object must have one");
+	*name = read;
+	return 0;
 }
 
 static int read_identity(const struct field *root, bool whole, struct identity *identity)
 {
-	struct identity read = {.namespace = NULL};
+	struct identity read = {.name = ""};
 	struct field metadata;
 	int err;
 
