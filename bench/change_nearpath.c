@@ -36,6 +36,7 @@
 #define REPLACE_BEGIN                                                                              \
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"replace\",\"params\":{\"objects\":["
 #define CALL_END "]}}\n"
+#define ASK	 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"iface\"}\n"
 
 struct nearpathd {
 	const struct change_config *c;
@@ -117,14 +118,13 @@ struct other {
 
 static void *ask(void *arg)
 {
-	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"iface\"}\n";
 	struct other *o = arg;
 	int fd = dial(o->socket);
 
 	while (!__atomic_load_n(&o->stop, __ATOMIC_RELAXED) && o->count < OTHER_MAX) {
 		double began = now();
 
-		say(fd, line, strlen(line));
+		say(fd, ASK, strlen(ASK));
 		hear(fd);
 		o->took[o->count++] = (now() - began) * 1e3;
 		usleep(1000);
@@ -144,7 +144,8 @@ static uint64_t power_of_two(uint64_t n)
 	return p;
 }
 
-static void wait_for_socket(struct nearpathd *d)
+/* Until it answers: before, its memory is not yet what it has without services. */
+static void wait_for_answer(struct nearpathd *d)
 {
 	const double end = now() + PATIENCE;
 
@@ -153,6 +154,8 @@ static void wait_for_socket(struct nearpathd *d)
 			die("nearpathd does not start; see %s/nearpathd.log", d->c->dir);
 		usleep(20000);
 	}
+	say(d->fd, ASK, strlen(ASK));
+	hear(d->fd);
 }
 
 static void find_program(struct nearpathd *d)
@@ -211,7 +214,7 @@ static void start(struct nearpathd *d, long endpoints)
 	place(d->pid, (int)sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	place(0, 0);
 	snprintf(d->status, sizeof(d->status), "/proc/%d/status", d->pid);
-	wait_for_socket(d);
+	wait_for_answer(d);
 	find_program(d);
 }
 

@@ -39,16 +39,17 @@ static void seen_free(struct seen **seen)
 
 static int see(struct reading *r, const struct kube_object *object)
 {
-	size_t length = strlen(object->key);
+	char key[KUBE_KEY_MAX];
+	const size_t length = strlen(kube_write_key(object, key));
 	struct seen *s;
 
-	HASH_FIND(hh, r->seen, object->key, length, s);
+	HASH_FIND(hh, r->seen, key, length, s);
 	if (s)
 		return 0;
 	s = calloc(1, sizeof(*s) + length + 1);
 	if (!s)
 		return -ENOMEM;
-	memcpy(s->key, object->key, length + 1);
+	memcpy(s->key, key, length + 1);
 	s->namespace = strdup(object->service.namespace);
 	s->name = strdup(object->service.name);
 	HASH_ADD(hh, r->seen, key, length, s);

@@ -178,7 +178,7 @@ static void accept_health_checks(const struct writer *w)
 	const struct kube_service *service = w->port->service;
 
 	if (service->health_check_node_port && w->port->external_local &&
-	    !strcmp(service->type, "LoadBalancer"))
+	    service->type == KUBE_LOAD_BALANCER)
 		fprintf(w->filter_rules,
 			"-A KUBE-NODEPORTS -m comment --comment \"%s health check node port\" "
 			"-m tcp -p tcp --dport %u -j ACCEPT\n",

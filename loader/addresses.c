@@ -22,12 +22,11 @@ static struct frontend_key address_key(uint8_t family, const union np_addr *addr
 static int address_store(struct publisher *p, const struct frontend_key *key, uint32_t flags,
 			 struct frontend **f)
 {
-	struct np_service *s;
-	uint32_t version;
+	struct frontend *version;
 	int rc;
 
 	*f = frontend_get(p, key);
-	if (*f && p->version[(*f)->version]->service.flags == flags)
+	if (*f && (*f)->service.flags == flags)
 		return 0;
 	if (!flags) {
 		if (*f)
@@ -35,20 +34,18 @@ static int address_store(struct publisher *p, const struct frontend_key *key, ui
 		*f = NULL;
 		return 0;
 	}
-	rc = version_take(p, 0, &version);
+	rc = version_take(p, true, 0, &version);
 	if (rc)
 		return rc;
-	s = &p->version[version]->service;
-	s->addr = key->addr;
-	s->family = key->family;
-	s->flags = flags;
+	version->service.key = *key;
+	version->service.flags = flags;
 	version_write(p, version);
-	rc = frontend_publish(p, key, version, f);
+	rc = frontend_publish(p, version);
 	if (rc) {
 		version_give(p, version);
 		return rc;
 	}
-	(*f)->address = true;
+	*f = version;
 	return 0;
 }
 
@@ -147,7 +144,7 @@ void publish_addresses_end(struct publisher *p)
 		if (!f->address || f->told || !f->host_flags)
 			continue;
 		f->host_flags = 0;
-		address_store(p, &f->key, address_flags(f), &f);
+		address_store(p, &f->service.key, address_flags(f), &f);
 	}
 	p->addressed = true;
 	frontends_settled(p);
@@ -159,7 +156,7 @@ bool address_is_held(struct publisher *p, uint8_t family, const union np_addr *a
 	struct frontend *f = frontend_get(p, &key);
 
 	/* Of an adopted one the plans have not been counted yet. */
-	return f && p->version[f->version]->service.flags & NP_SERVICE_CLUSTER_IP;
+	return f && f->service.flags & NP_SERVICE_CLUSTER_IP;
 }
 
 int address_hold(struct publisher *p, uint8_t family, const union np_addr *addr)
@@ -191,6 +188,6 @@ void address_sweep(struct publisher *p)
 
 	while ((f = set_next(&p->frontends, &place))) {
 		if (f->address && !f->cluster_ips)
-			address_store(p, &f->key, address_flags(f), &f);
+			address_store(p, &f->service.key, address_flags(f), &f);
 	}
 }

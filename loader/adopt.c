@@ -7,63 +7,62 @@
 #include "util.h"
 
 /* The backends of the runs; what names none is left to name nothing. */
-static void adopt_numbers(struct publisher *p, struct version *v)
+static void adopt_numbers(struct publisher *p, struct frontend *f)
 {
-	const struct np_service *s = &v->service;
+	const struct np_policy *policy = frontend_policy(f);
 	uint32_t n, number;
 	size_t filled = 0;
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++) {
-		for (n = 0; run_is_first(s, i) && n < s->policy[i].count; n++) {
-			number = *tables_slot(p->tables, s->policy[i].slot + n);
+		for (n = 0; run_is_first(policy, i) && n < policy[i].count; n++) {
+			number = *tables_slot(p->tables, policy[i].slot + n);
 			if (backend_at(p, number))
 				backend_at(p, number)->references++;
 			else
 				number = UINT32_MAX;
-			v->number[filled++] = number;
+			f->number[filled++] = number;
 		}
 	}
 }
 
 /* The runs of an adopted version, and the references to its backends. False: not to be believed. */
-static bool adopt_runs(struct publisher *p, struct version *v)
+static bool adopt_runs(struct publisher *p, struct frontend *f)
 {
-	const struct np_service *s = &v->service;
+	const struct np_policy *policy = frontend_policy(f);
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
-		if (run_is_first(s, i) &&
-		    (s->policy[i].slot + (uint64_t)s->policy[i].count > tables_slots(p->tables) ||
-		     space_adopt_slots(p->space, s->policy[i].slot, s->policy[i].count)))
+		if (run_is_first(policy, i) &&
+		    (policy[i].slot + (uint64_t)policy[i].count > tables_slots(p->tables) ||
+		     space_adopt_slots(p->space, policy[i].slot, policy[i].count)))
 			break;
 	if (i < NP_CLASSES) {
 		while (i--)
-			if (run_is_first(s, i))
-				space_give_slots(p->space, s->policy[i].slot, s->policy[i].count);
+			if (run_is_first(policy, i))
+				space_give_slots(p->space, policy[i].slot, policy[i].count);
 		return false;
 	}
-	adopt_numbers(p, v);
+	adopt_numbers(p, f);
 	return true;
 }
 
 /* Its record, as the table has it. NULL: not to be believed, or there is no memory. */
-static struct version *adopt_version(struct publisher *p, const struct np_service *s)
+static struct frontend *adopt_version(struct publisher *p, const struct np_service *s)
 {
-	struct version *v = NULL;
-	uint64_t count = 0;
-	int i;
+	const struct service_entry service = service_part(s);
+	const size_t count = version_count(service.policy);
+	const bool address = !s->port && !s->protocol;
+	struct frontend *f = NULL;
 
-	for (i = 0; i < NP_CLASSES; i++)
-		count += run_is_first(s, i) ? s->policy[i].count : 0;
 	if (count <= NP_CLASSES * (uint64_t)tables_slots(p->tables))
-		v = calloc(1, sizeof(*v) + count * sizeof(v->number[0]));
-	if (!v)
+		f = version_new(address, count);
+	if (!f)
 		return NULL;
-	v->service = *s;
-	if (adopt_runs(p, v))
-		return v;
-	free(v);
+	frontend_set_service(f, service);
+	if (adopt_runs(p, f))
+		return f;
+	free(f);
 	return NULL;
 }
 
@@ -89,46 +88,34 @@ static int adopt_entry(struct publisher *p, uint64_t *entry)
 	const struct np_service *s = &p->tables->services[version];
 	struct frontend_key key;
 	struct frontend *f;
-	struct version *v;
 	uint32_t tag;
 
 	if (version >= p->tables->size[TABLE_services]) {
 		*entry = 0;
 		return 0;
 	}
-	memset(&key, 0, sizeof(key));
-	key.addr = s->addr;
-	key.port = s->port;
-	key.protocol = s->protocol;
-	key.family = s->family;
+	key = service_part(s).key;
 	if (!entry_in_place(p, entry, &key, &tag) || *entry >> 32 != tag || frontend_get(p, &key) ||
 	    space_adopt_service(p->space, version)) {
 		*entry = 0;
 		return 0;
 	}
-	v = adopt_version(p, s);
-	if (!v) {
+	f = adopt_version(p, s);
+	if (!f) {
 		*entry = 0;
 		space_give_service(p->space, version);
 		return 0;
 	}
-	f = frontend_add(p, &key);
-	if (!f) {
-		free(v);
+	if (frontend_add(p, f, entry, tag)) {
+		free(f);
 		return -ENOMEM;
 	}
-	p->version[version] = v;
-	v->frontend = f;
-	entry_take(p, entry, true);
-	f->entry = entry;
-	frontend_know(p, f); /* the filter may be one that lost its pin */
-	f->tag = tag;
-	f->adopted = true;
+	p->version[version] = f;
 	f->version = version;
-	f->address = !s->port && !s->protocol;
+	f->adopted = true;
 	f->host_flags = f->address ? s->flags & NP_ADDRESS_HOST : 0;
 	if (s->port && s->id < p->tables->size[TABLE_service_stats])
-		p->id_taken[s->id] = ID_ADOPTED;
+		id_take(p, s->id, ID_ADOPTED);
 	return 0;
 }
 
@@ -170,8 +157,9 @@ int publisher_new(struct tables *tables, publish_source source, void *arg,
 	if (rc)
 		return rc;
 	p->backend = calloc(sizes.backends, sizeof(*p->backend));
-	p->version = calloc(sizes.services, sizeof(struct version *));
-	p->entry_taken = calloc(1, tables->size[TABLE_frontends]); /* NP_BUCKET bits each */
+	p->version = calloc(sizes.services, sizeof(*p->version));
+	/* NP_BUCKET (8) bits each, in whole words. */
+	p->entry_taken = calloc((tables->size[TABLE_frontends] + 7) / 8, sizeof(*p->entry_taken));
 	p->id_taken = calloc(tables->size[TABLE_service_stats], 1);
 	p->departed.touched =
 		calloc(tables->size[TABLE_service_stats], sizeof(*p->departed.touched));

@@ -41,7 +41,7 @@ void change_keeping_free(struct change_keeping **keeping)
 
 static bool in_memory(const struct kube_object *object)
 {
-	return object && (object->json || object->text.in_line);
+	return object && object->where != KUBE_IN_JOURNAL;
 }
 
 static bool anything_new(const struct change *c)
@@ -91,7 +91,7 @@ static bool belongs(const struct change *c, const struct store_put *put)
 {
 	if (c->keeping->all)
 		return true;
-	return put->object ? in_memory(put->object) : strcmp(c->method, "apply") != 0;
+	return put->object ? in_memory(put->object) : put->key != NULL;
 }
 
 /* A name as "delete" takes it: no key has anything in it that JSON would have to escape. */
@@ -110,41 +110,41 @@ static int gone_text(const char *key, char **text)
 			name);
 }
 
-static int read_old(struct change *c, const struct kube_text *text)
+static int read_old(struct change *c, const struct kube_object *object)
 {
 	struct change_keeping *k = c->keeping;
 	char *more;
 
-	if (k->scratch_size <= text->length) {
-		more = realloc(k->scratch, 2UL * text->length + 1);
+	if (k->scratch_size <= object->length) {
+		more = realloc(k->scratch, 2UL * object->length + 1);
 		if (!more)
 			return -ENOMEM;
 		k->scratch = more;
-		k->scratch_size = 2UL * text->length + 1;
+		k->scratch_size = 2UL * object->length + 1;
 	}
-	return journal_read(c->d->journal, text->at, text->length, k->scratch);
+	return journal_read(c->d->journal, object->at, object->length, k->scratch);
 }
 
 static int add(struct change *c, const struct store_put *put, int64_t *at)
 {
-	const struct kube_text *text = put->object ? &put->object->text : NULL;
+	struct kube_object *object = put->object;
 	_cleanup_free_ char *made = NULL;
 	int rc;
 
-	if (text && text->in_line)
-		return journal_add(c->d->journal, text->line, text->length, at);
-	if (text && !put->object->json) {
-		rc = read_old(c, text);
-		return rc ?: journal_add(c->d->journal, c->keeping->scratch, text->length, at);
+	if (object && object->where == KUBE_IN_LINE)
+		return journal_add(c->d->journal, object->line, object->length, at);
+	if (object && object->where == KUBE_IN_JOURNAL) {
+		rc = read_old(c, object);
+		return rc ?: journal_add(c->d->journal, c->keeping->scratch, object->length, at);
 	}
-	if (text)
-		made = json_dumps(put->object->json, JSON_COMPACT);
+	if (object)
+		made = json_dumps(object->json, JSON_COMPACT);
 	else if (gone_text(put->key, &made) < 0)
 		made = NULL;
 	if (!made)
 		return -ENOMEM;
-	if (text)
-		put->object->text.length = (uint32_t)strlen(made);
+	if (object)
+		object->length = (uint32_t)strlen(made);
 	return journal_add(c->d->journal, made, strlen(made), at);
 }
 
@@ -194,12 +194,8 @@ static void settle(struct change *c)
 	for (size_t i = 0; next(c, &put);) {
 		if (!belongs(c, &put))
 			continue;
-		if (put.object) {
-			json_decref(put.object->json);
-			put.object->json = NULL;
-			put.object->text.in_line = false;
-			put.object->text.at = k->at[i];
-		}
+		if (put.object)
+			kube_in_journal(put.object, k->at[i]);
 		i++;
 	}
 	c->d->behind = c->d->behind && !k->all;
@@ -215,12 +211,12 @@ static void hold(struct change *c, int rc)
 	daemon_log("the change is in the tables, but could not be written to \"%s\": %s",
 		   c->d->options.state_dir, strerror(-rc));
 	while (c->commit && store_next_put(c->commit, &place, &put)) {
-		struct kube_text *text = put.object ? &put.object->text : NULL;
+		struct kube_object *object = put.object;
 
-		if (!text || !text->in_line)
+		if (!object || object->where != KUBE_IN_LINE)
 			continue;
-		put.object->json = json_loadb(text->line, text->length, 0, NULL);
-		*text = (struct kube_text){};
+		object->json = json_loadb(object->line, object->length, 0, NULL);
+		object->where = KUBE_AS_JSON;
 	}
 }
 
@@ -305,15 +301,14 @@ int change_keep(struct change *c)
 
 json_t *daemon_object_json(struct daemon *d, const struct kube_object *object)
 {
-	const struct kube_text *text = &object->text;
 	_cleanup_free_ char *read = NULL;
 
-	if (object->json)
+	if (object->where == KUBE_AS_JSON)
 		return json_incref(object->json);
-	if (text->in_line)
-		return json_loadb(text->line, text->length, 0, NULL);
-	read = malloc(text->length + 1UL);
-	if (!read || journal_read(d->journal, text->at, text->length, read))
+	if (object->where == KUBE_IN_LINE)
+		return json_loadb(object->line, object->length, 0, NULL);
+	read = malloc(object->length + 1UL);
+	if (!read || journal_read(d->journal, object->at, object->length, read))
 		return NULL;
-	return json_loadb(read, text->length, 0, NULL);
+	return json_loadb(read, object->length, 0, NULL);
 }

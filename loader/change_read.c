@@ -39,14 +39,11 @@ static void warn(struct change *c, const struct kube_object *object)
 /* Of an object that is part of a text only that is kept: of its JSON, what is needed is read. */
 static void leave_in_text(struct change *c, struct kube_object *object, const struct item *item)
 {
-	json_decref(object->json);
-	object->json = NULL;
-	object->text.length = (uint32_t)item->length;
-	object->text.in_line = !c->d->replaying;
+	object->length = (uint32_t)item->length;
 	if (c->d->replaying)
-		object->text.at = c->at + (item->text - c->line);
+		kube_in_journal(object, c->at + (item->text - c->line));
 	else
-		object->text.line = item->text;
+		kube_in_line(object, item->text);
 }
 
 /* item NULL: it is in no text. */

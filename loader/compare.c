@@ -11,60 +11,66 @@
 #include "compare_words.h"
 #include "publish_private.h"
 
-static bool same_run(const struct publisher *p, const struct version *v, int class)
+static bool same_run(const struct publisher *p, const struct frontend *f, int class)
 {
-	const struct np_policy *policy = &v->service.policy[class];
+	const struct np_policy *policy = frontend_policy(f);
 
 	/* An entry holds two slots: all of them lie one after the other. */
-	return !run_is_first(&v->service, class) ||
-	       !memcmp(tables_slot(p->tables, policy->slot), version_run(v, class),
-		       policy->count * sizeof(uint32_t));
+	return !run_is_first(policy, class) ||
+	       !memcmp(tables_slot(p->tables, policy[class].slot), version_run(f, class),
+		       policy[class].count * sizeof(uint32_t));
 }
 
-static bool same_version(const struct publisher *p, uint32_t version, int *class)
+static bool same_version(const struct publisher *p, const struct frontend *f, int *class)
 {
-	const struct version *v = p->version[version];
+	const struct np_service wanted = service_whole(frontend_service(f));
 
 	*class = NP_CLASSES;
-	if (!same_bytes(&p->tables->services[version], &v->service, sizeof(v->service)))
+	if (!same_bytes(&p->tables->services[f->version], &wanted, sizeof(wanted)))
 		return false;
 	for (*class = 0; *class < NP_CLASSES; ++*class)
-		if (!same_run(p, v, *class))
+		if (!same_run(p, f, *class))
 			return false;
 	return true;
 }
 
-/* 1: repaired. Without room for another version, it is written where it is. */
-static int repair_version(struct publisher *p, struct frontend *f)
+/* Its new version; without room for one, it is written where it is. */
+static struct frontend *repair_version(struct publisher *p, struct frontend *f)
 {
-	uint32_t version;
-	int rc = version_copy(p, f->version, &version);
+	struct frontend *version;
 
-	if (rc)
-		version_write(p, f->version);
-	else
-		frontend_publish(p, &f->key, version, &f);
-	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
-	return 1;
+	if (version_copy(p, f, &version)) {
+		version_write(p, f);
+		version = f;
+	} else {
+		frontend_publish(p, version);
+	}
+	__atomic_store_n(frontend_entry(p, version), frontend_value(version), __ATOMIC_RELEASE);
+	return version;
 }
 
-static void compare_content(struct publisher *p, struct frontend *f, const struct compare *c)
+/* Returns the frontend, whose record may be another now. */
+static struct frontend *compare_content(struct publisher *p, struct frontend *f,
+					const struct compare *c)
 {
 	struct difference d = {};
 	int class;
 
-	if (same_version(p, f->version, &class))
-		return;
+	if (same_version(p, f, &class))
+		return f;
 	words_of_frontend(f, d.what, sizeof(d.what));
-	words_of_content(p, f->version, class, &d);
+	words_of_content(p, f, class, &d);
 	if (c->repair)
-		d.repaired = repair_version(p, f);
+		f = repair_version(p, f);
+	d.repaired = c->repair;
 	compare_tell(c, &d);
+	return f;
 }
 
-static void compare_entry(const struct frontend *f, const struct compare *c)
+static void compare_entry(struct publisher *p, const struct frontend *f, const struct compare *c)
 {
-	const uint64_t found = __atomic_load_n(f->entry, __ATOMIC_RELAXED);
+	uint64_t *entry = frontend_entry(p, f);
+	const uint64_t found = __atomic_load_n(entry, __ATOMIC_RELAXED);
 	struct difference d = {};
 
 	if (found == frontend_value(f))
@@ -77,7 +83,7 @@ static void compare_entry(const struct frontend *f, const struct compare *c)
 	else
 		difference_set(d.found, "no entry");
 	if (c->repair) {
-		__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
+		__atomic_store_n(entry, frontend_value(f), __ATOMIC_RELEASE);
 		d.repaired = 1;
 	}
 	compare_tell(c, &d);
@@ -104,7 +110,7 @@ static void compare_admitted(struct publisher *p, struct frontend *f, const stru
 	struct difference d = {};
 	size_t missing;
 
-	if (!(p->version[f->version]->service.flags & NP_SERVICE_RANGES))
+	if (!(f->service.flags & NP_SERVICE_RANGES))
 		return;
 	missing = ranges_missing(p, f->version, c->repair, &d.repaired);
 	if (!missing)
@@ -117,12 +123,12 @@ static void compare_admitted(struct publisher *p, struct frontend *f, const stru
 
 void compare_version(struct publisher *p, uint32_t version, const struct compare *c)
 {
-	struct frontend *f = p->version[version] ? p->version[version]->frontend : NULL;
+	struct frontend *f = p->version[version];
 
 	if (!f)
 		return;
-	compare_content(p, f, c);
-	compare_entry(f, c);
+	f = compare_content(p, f, c);
+	compare_entry(p, f, c);
 	compare_known(p, f, c);
 	compare_admitted(p, f, c);
 }

@@ -58,15 +58,15 @@ void words_of_frontend(const struct frontend *f, char *text, size_t size)
 	char place[100];
 
 	if (f->address) {
-		words_of_address(&f->key, text, size);
+		words_of_address(&f->service.key, text, size);
 		return;
 	}
-	pf = f->owner ? owner_frontend(f->owner, &f->key, &plan) : NULL;
+	pf = f->owner ? owner_frontend(f->owner, &f->service.key, &plan) : NULL;
 	if (pf) {
 		words_of_plan(plan, pf, text, size);
 		return;
 	}
-	key_words(&f->key, place, sizeof(place));
+	key_words(&f->service.key, place, sizeof(place));
 	snprintf(text, size, "frontend %s", place);
 }
 
@@ -94,11 +94,7 @@ void words_of_stranger(const struct publisher *p, uint32_t version, char *text, 
 		return;
 	}
 	s = &p->tables->services[version];
-	memset(&key, 0, sizeof(key));
-	key.addr = s->addr;
-	key.port = s->port;
-	key.protocol = s->protocol;
-	key.family = s->family;
+	key = service_part(s).key;
 	key_words(&key, place, sizeof(place));
 	snprintf(text, size, "an entry of version %u, %s", version, place);
 }
@@ -152,16 +148,15 @@ static void policy_words(const struct publisher *p, const struct np_policy *poli
 		 policy->snat ? ", source translated" : "");
 }
 
-static void class_words(const struct publisher *p, uint32_t version, int class,
+static void class_words(const struct publisher *p, const struct frontend *f, int class,
 			struct difference *d)
 {
-	const struct version *v = p->version[version];
-	const struct np_policy *policy = &p->tables->services[version].policy[class];
+	const struct np_policy *policy = &p->tables->services[f->version].policy[class];
 	const uint32_t slots = tables_slots(p->tables);
 	const uint32_t *number = NULL;
 	char words[280];
 
-	policy_words(p, &v->service.policy[class], version_run(v, class), true, words,
+	policy_words(p, &frontend_policy(f)[class], version_run(f, class), true, words,
 		     sizeof(words));
 	difference_set(d->wanted, "%s: %s", class_names[class], words);
 	if (policy->slot < slots && policy->count <= slots - policy->slot)
@@ -171,27 +166,27 @@ static void class_words(const struct publisher *p, uint32_t version, int class,
 		       number ? "" : ", slots outside the table");
 }
 
-void words_of_content(const struct publisher *p, uint32_t version, int class, struct difference *d)
+void words_of_content(const struct publisher *p, const struct frontend *f, int class,
+		      struct difference *d)
 {
-	const struct np_service *wanted = &p->version[version]->service;
-	const struct np_service *found = &p->tables->services[version];
-	const size_t key_size = offsetof(struct np_service, flags);
+	const struct service_entry wanted = frontend_service(f);
+	const struct service_entry found = service_part(&p->tables->services[f->version]);
 
 	for (int i = 0; class == NP_CLASSES && i < NP_CLASSES; i++)
-		if (memcmp(&wanted->policy[i], &found->policy[i], sizeof(found->policy[i])) != 0)
+		if (memcmp(&wanted.policy[i], &found.policy[i], sizeof(found.policy[i])) != 0)
 			class = i;
-	if (memcmp(wanted, found, key_size) != 0) {
-		difference_set(d->wanted, "a version %u of it", version);
-		words_of_stranger(p, version, d->found, sizeof(d->found));
-	} else if (wanted->flags != found->flags) {
-		difference_set(d->wanted, "flags 0x%02x", wanted->flags);
-		difference_set(d->found, "flags 0x%02x", found->flags);
+	if (!same_bytes(&wanted.key, &found.key, sizeof(found.key))) {
+		difference_set(d->wanted, "a version %u of it", f->version);
+		words_of_stranger(p, f->version, d->found, sizeof(d->found));
+	} else if (wanted.flags != found.flags) {
+		difference_set(d->wanted, "flags 0x%02x", wanted.flags);
+		difference_set(d->found, "flags 0x%02x", found.flags);
 	} else if (class < NP_CLASSES) {
-		class_words(p, version, class, d);
+		class_words(p, f, class, d);
 	} else {
-		difference_set(d->wanted, "counters %u, affinity %u ticks", wanted->id,
-			       wanted->affinity);
-		difference_set(d->found, "counters %u, affinity %u ticks", found->id,
-			       found->affinity);
+		difference_set(d->wanted, "counters %u, affinity %u ticks", wanted.id,
+			       wanted.affinity);
+		difference_set(d->found, "counters %u, affinity %u ticks", found.id,
+			       found.affinity);
 	}
 }

@@ -17,6 +17,7 @@ void words_of_backend(const struct np_backend *b, char *text, size_t size);
 void words_of_stranger(const struct publisher *p, uint32_t version, char *text, size_t size);
 
 /* The first thing in which a version differs; class: its run, or NP_CLASSES: something else. */
-void words_of_content(const struct publisher *p, uint32_t version, int class, struct difference *d);
+void words_of_content(const struct publisher *p, const struct frontend *f, int class,
+		      struct difference *d);
 
 #endif

@@ -64,8 +64,7 @@ void daemon_publish(struct daemon *d, const char *namespace, const char *name)
 
 static int publish_one(const struct kube_object *object, void *arg)
 {
-	if (object->kind == KUBE_SERVICE)
-		daemon_publish(arg, object->service.namespace, object->service.name);
+	daemon_publish(arg, object->service.namespace, object->service.name);
 	return 0;
 }
 
@@ -73,7 +72,7 @@ void daemon_publish_all(struct daemon *d)
 {
 	monitor_begin(d->monitor);
 	d->planned = node_mark(&d->node);
-	store_each(d->store, publish_one, d);
+	store_each_of(d->store, KUBE_SERVICE, publish_one, d);
 	monitor_end(d->monitor);
 }
 

@@ -30,7 +30,7 @@ static bool is(const void *item, const void *key)
 {
 	const struct frontend *f = item;
 
-	return same_bytes(&f->key, key, sizeof(f->key));
+	return same_bytes(&f->service.key, key, sizeof(f->service.key));
 }
 
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key)
@@ -38,17 +38,41 @@ struct frontend *frontend_get(struct publisher *p, const struct frontend_key *ke
 	return set_find(&p->frontends, hash_of(key), is, key);
 }
 
-struct frontend *frontend_add(struct publisher *p, const struct frontend_key *key)
+static struct np_filter_place address_place(const struct publisher *p,
+					    const struct frontend_key *key)
 {
-	struct frontend *f = calloc(1, sizeof(*f));
+	struct np_filter_place at = np_address_place(p->tables->hash_key, NP_IPV6, &key->addr);
 
-	if (!f)
-		return NULL;
-	f->key = *key;
-	if (!set_add(&p->frontends, hash_of(key), f))
-		return f;
-	free(f);
-	return NULL;
+	at.word &= p->tables->size[TABLE_address_filter] - 1;
+	return at;
+}
+
+bool frontend_is_known(const struct publisher *p, const struct frontend *f)
+{
+	const struct np_filter_place at = address_place(p, &f->service.key);
+
+	return p->tables->address_filter[at.word].bits & at.bit;
+}
+
+void frontend_know(struct publisher *p, const struct frontend *f)
+{
+	const struct np_filter_place at = address_place(p, &f->service.key);
+	__u64 *bits = &p->tables->address_filter[at.word].bits;
+
+	__atomic_store_n(bits, *bits | at.bit, __ATOMIC_RELEASE);
+}
+
+int frontend_add(struct publisher *p, struct frontend *f, const uint64_t *entry, uint32_t tag)
+{
+	int rc = set_add(&p->frontends, hash_of(&f->service.key), f);
+
+	if (rc)
+		return rc;
+	f->entry = (uint32_t)(entry - (const uint64_t *)p->tables->frontends);
+	f->tag = tag;
+	entry_take(p, entry, true);
+	frontend_know(p, f);
+	return 0;
 }
 
 bool entry_is_taken(const struct publisher *p, const uint64_t *entry)
@@ -81,30 +105,6 @@ bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct fro
 	return at == (h.bucket & mask) || at == (np_hash_other_bucket(h.bucket, h.tag) & mask);
 }
 
-static struct np_filter_place address_place(const struct publisher *p,
-					    const struct frontend_key *key)
-{
-	struct np_filter_place at = np_address_place(p->tables->hash_key, NP_IPV6, &key->addr);
-
-	at.word &= p->tables->size[TABLE_address_filter] - 1;
-	return at;
-}
-
-bool frontend_is_known(const struct publisher *p, const struct frontend *f)
-{
-	const struct np_filter_place at = address_place(p, &f->key);
-
-	return p->tables->address_filter[at.word].bits & at.bit;
-}
-
-void frontend_know(struct publisher *p, const struct frontend *f)
-{
-	const struct np_filter_place at = address_place(p, &f->key);
-	__u64 *bits = &p->tables->address_filter[at.word].bits;
-
-	__atomic_store_n(bits, *bits | at.bit, __ATOMIC_RELEASE);
-}
-
 /*
  * Make the filter anew: what has gone goes from it. Without memory for that it is as it was, and
  * more packets than need be look into the index.
@@ -121,7 +121,7 @@ static void refilter(struct publisher *p)
 	if (!bits)
 		return;
 	while ((f = set_next(&p->frontends, &place))) {
-		at = address_place(p, &f->key);
+		at = address_place(p, &f->service.key);
 		bits[at.word] |= at.bit;
 	}
 	for (uint32_t i = 0; i < words; i++)
@@ -162,27 +162,38 @@ static uint64_t *entry_place(struct publisher *p, const struct frontend_key *key
 	return !place[0] || (place[1] && used[1] < used[0]) ? place[1] : place[0];
 }
 
-static void entry_store(struct publisher *p, struct frontend *f, uint32_t tag, uint32_t version)
+static void entry_store(struct publisher *p, const struct frontend *f)
 {
-	f->version = version;
-	f->tag = tag;
-	p->version[version]->frontend = f;
-	__atomic_store_n(f->entry, frontend_value(f), __ATOMIC_RELEASE);
+	__atomic_store_n(frontend_entry(p, f), frontend_value(f), __ATOMIC_RELEASE);
 }
 
-/* Make packets for the key see this version. The version before, if any, is given back. */
-int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
-		     struct frontend **frontend)
+/* All but its content is as it was. */
+static void inherit(struct frontend *f, const struct frontend *old)
 {
-	struct frontend *f = frontend_get(p, key);
-	uint32_t old, tag;
-	uint64_t *entry;
+	f->tag = old->tag;
+	f->entry = old->entry;
+	f->owner = old->owner;
+	f->generation = old->generation; /* or cluster_ips */
+	f->host_flags = old->host_flags;
+	f->stale = old->stale;
+	f->adopted = old->adopted;
+	f->taken_over = old->taken_over;
+	f->told = old->told;
+}
 
-	if (f) {
-		old = f->version;
-		entry_store(p, f, f->tag, version);
+int frontend_publish(struct publisher *p, struct frontend *f)
+{
+	const struct frontend_key *key = &f->service.key;
+	struct frontend *old = frontend_get(p, key);
+	uint64_t *entry;
+	uint32_t tag;
+	int rc;
+
+	if (old) {
+		inherit(f, old);
+		set_replace(&p->frontends, hash_of(key), old, f);
+		entry_store(p, f);
 		version_give(p, old);
-		*frontend = f;
 		return 0;
 	}
 	entry = entry_place(p, key, &tag);
@@ -190,15 +201,10 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 		p->full = TABLE_frontends;
 		return -ENOSPC;
 	}
-	f = frontend_add(p, key);
-	if (!f)
-		return -ENOMEM;
-	f->entry = entry;
-	entry_take(p, entry, true);
-	frontend_know(p, f);
-	entry_store(p, f, tag, version);
-	*frontend = f;
-	return 0;
+	rc = frontend_add(p, f, entry, tag);
+	if (!rc)
+		entry_store(p, f);
+	return rc;
 }
 
 /* Not for each that goes: to make the filter takes as long as there are frontends. */
@@ -206,11 +212,12 @@ int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32
 
 void frontend_remove(struct publisher *p, struct frontend *f)
 {
-	__atomic_store_n(f->entry, 0, __ATOMIC_RELEASE);
-	entry_take(p, f->entry, false);
-	set_remove(&p->frontends, hash_of(&f->key), f);
-	version_give(p, f->version);
-	free(f);
+	uint64_t *entry = frontend_entry(p, f);
+
+	__atomic_store_n(entry, 0, __ATOMIC_RELEASE);
+	entry_take(p, entry, false);
+	set_remove(&p->frontends, hash_of(&f->service.key), f);
+	version_give(p, f);
 	if (++p->forgotten > FORGOTTEN_LEAST + p->frontends.count / 2)
 		refilter(p);
 }

@@ -27,11 +27,12 @@ struct query {
 
 static json_t *policy_json(const struct plan *plan, const struct plan_policy *policy)
 {
+	const struct plan_choice choice = plan_choice(plan, policy);
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < policy->count; i++) {
-		const struct plan_backend *b = &plan->backend[policy->backend[i]];
+	for (i = 0; i < choice.count; i++) {
+		const struct plan_backend *b = &plan->backend[choice.backend[i]];
 
 		json_array_append_new(list, endpoint_json(plan->family, &b->addr, b->port));
 	}

@@ -22,14 +22,14 @@ static int take_id(struct publisher *p, uint32_t wanted, uint32_t *id)
 	/* Only once: a frontend may have moved to another service while no daemon ran. */
 	if (wanted < size && p->id_taken[wanted] == ID_ADOPTED) {
 		*id = wanted;
-		p->id_taken[wanted] = ID_OWNED;
+		id_take(p, wanted, ID_OWNED);
 		return 0;
 	}
 	for (i = 0; i < size; i++) {
 		n = (p->id_hint + i) % size;
 		if (p->id_taken[n])
 			continue;
-		p->id_taken[n] = ID_OWNED;
+		id_take(p, n, ID_OWNED);
 		p->id_hint = n + 1;
 		memset(&p->tables->service_stats[n], 0, sizeof(struct np_service_stats));
 		*id = n;
@@ -55,7 +55,7 @@ void ident_sweep(struct publisher *p)
 {
 	uint32_t i;
 
-	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
+	for (i = 0; i < p->ids; i++)
 		if (p->id_taken[i] == ID_ADOPTED)
 			p->id_taken[i] = 0;
 }

@@ -78,8 +78,7 @@ static int touched(const char *namespace, const char *name, void *arg)
 
 static int publish_one(const struct kube_object *object, void *arg)
 {
-	if (object->kind == KUBE_SERVICE)
-		touched(object->service.namespace, object->service.name, arg);
+	touched(object->service.namespace, object->service.name, arg);
 	return 0;
 }
 
@@ -156,7 +155,8 @@ int instance_set(struct instance *in, const struct options *options, json_t *obj
 	if (rc)
 		return rc;
 	node_config(&in->node, in->tables->config);
-	store_each(in->store, publish_one, in); /* options may have changed for all */
+	store_each_of(in->store, KUBE_SERVICE, publish_one,
+		      in); /* options may have changed for all */
 	return in->rc ?: publish_host(in, address, addresses);
 }
 

@@ -38,7 +38,8 @@ struct items {
 /*
  * An element is made of hundreds of pieces which live as long as it does: they are taken from one
  * piece of memory, one after the other, and all are free when the next is parsed. What does not fit
- * and what is made at other times is malloc()'s.
+ * and what is made at other times is malloc()'s. A List that was too long for an element has filled
+ * all of it, so it is given back when the request is done.
  */
 #define ARENA_SIZE (1UL << 20)
 
@@ -73,10 +74,16 @@ static void arena_open(void)
 		if (!arena.begin)
 			return;
 		arena.end = arena.begin + ARENA_SIZE;
-		json_set_alloc_funcs(arena_malloc, arena_free);
+		json_set_alloc_funcs(arena_malloc, arena_free); /* and so it stays */
 	}
 	arena.at = arena.begin;
 	arena.open = true;
+}
+
+static void arena_close(void)
+{
+	free(arena.begin);
+	arena.begin = arena.end = NULL;
 }
 
 static int fault(struct items *it, const char *what, json_error_t *why)
@@ -305,4 +312,5 @@ void items_free(struct items **items)
 		leave(it);
 	json_decref(it->request);
 	free(it);
+	arena_close();
 }

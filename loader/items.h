@@ -13,7 +13,8 @@
 struct items;
 
 struct item {
-	json_t *json;	  /* a new reference, to be gone before the next: no List and no array */
+	json_t *json;	  /* a new reference, to be gone before the next and the end: no List and no
+			     array */
 	const char *text; /* of it */
 	size_t length;
 };

@@ -107,16 +107,17 @@ static int read_metadata_name(const struct field *metadata, const char *member, 
 	int err;
 
 	err = kube_read_name(&field, KUBE_MAX_NAME, &read);
-	if (!err && !read)
-		err = field_refuse(&field, "is missing; the object must have one");
-	if (!err)
-		*name = read;
-	return err;
+	if (err)
+		return err;
+	if (!read)
+		return field_refuse(&field, "is missing; the object must have one");
+	*name = read;
+	return 0;
 }
 
 static int read_identity(const struct field *root, bool whole, struct identity *identity)
 {
-	struct identity read = {.namespace = NULL};
+	struct identity read = {.name = ""};
 	struct field metadata;
 	int err;
 
@@ -138,13 +139,41 @@ static int read_identity(const struct field *root, bool whole, struct identity *
 	return err;
 }
 
-#define KEY_MAX (32 + 2 * KUBE_MAX_NAME)
+_Static_assert(KUBE_KEY_MAX > 32 + 2 * KUBE_MAX_NAME, "room for every key");
 
-static size_t write_key(const struct identity *identity, char key[KEY_MAX])
+static const char *write_key(enum kube_kind kind, const char *namespace, const char *name,
+			     char key[KUBE_KEY_MAX])
 {
-	return (size_t)snprintf(key, KEY_MAX, "%s %s%s%s", kinds[identity->kind].name,
-				identity->namespace ? identity->namespace : "",
-				identity->namespace ? "/" : "", identity->name);
+	char *end = stpcpy(stpcpy(key, kinds[kind].name), " ");
+
+	if (namespace)
+		end = stpcpy(stpcpy(end, namespace), "/");
+	strcpy(end, name);
+	return key;
+}
+
+const char *kube_name(const struct kube_object *object, const char **namespace)
+{
+	*namespace = NULL;
+	switch (object->kind) {
+	case KUBE_SERVICE:
+		*namespace = object->service.namespace;
+		return object->service.name;
+	case KUBE_SLICE:
+		*namespace = object->slice.namespace;
+		return object->slice.name;
+	case KUBE_SERVICE_CIDR:
+		return object->service_cidr.name;
+	default:
+		return object->node.name;
+	}
+}
+
+const char *kube_write_key(const struct kube_object *object, char key[KUBE_KEY_MAX])
+{
+	const char *namespace, *name = kube_name(object, &namespace);
+
+	return write_key(object->kind, namespace, name, key);
 }
 
 static int copy_identity(const struct identity *identity, struct kube_object *object)
@@ -156,7 +185,9 @@ static int copy_identity(const struct identity *identity, struct kube_object *ob
 		err = kube_copy(identity->namespace, &object->service.namespace);
 		return err ? err : kube_copy(identity->name, &object->service.name);
 	case KUBE_SLICE:
-		object->slice.name = strchr(object->key, '/') + 1; /* nobody else has it */
+		object->slice.name = strdup(identity->name);
+		if (!object->slice.name)
+			return -ENOMEM;
 		return kube_copy(identity->namespace, &object->slice.namespace);
 	case KUBE_SERVICE_CIDR:
 		return kube_copy(identity->name, &object->service_cidr.name);
@@ -170,77 +201,93 @@ static void digest_object(const json_t *json, struct kube_object *object)
 {
 	static const char *const metadata[] = {"metadata", NULL};
 	static const char *const versions[] = {"resourceVersion", "managedFields", NULL};
+	struct digest without;
 
-	object->content = digest_pair(
-		digest_members(json, metadata, NULL),
-		digest_members(json_object_get(json, "metadata"), versions, &object->versions));
+	object->content =
+		digest_pair(digest_members(json, metadata, NULL),
+			    digest_members(json_object_get(json, "metadata"), versions, &without));
+	object->versions = without.word[0];
 }
 
-/* No more of the union than the kind needs: there are many slices. */
-static size_t size_of(enum kube_kind kind)
+static void leave(struct kube_object *object, enum kube_where where)
 {
-	static const size_t sizes[KUBE_KINDS] = {
-		[KUBE_SERVICE] = sizeof(struct kube_service),
-		[KUBE_SLICE] = sizeof(struct kube_slice),
-		[KUBE_NODE] = sizeof(struct kube_node),
-		[KUBE_SERVICE_CIDR] = sizeof(struct kube_service_cidr),
-	};
+	if (object->where == KUBE_AS_JSON)
+		json_decref(object->json);
+	object->where = (uint8_t)where;
+}
 
-	return offsetof(struct kube_object, service) + sizes[kind];
+void kube_in_line(struct kube_object *object, const char *line)
+{
+	leave(object, KUBE_IN_LINE);
+	object->line = line;
+}
+
+void kube_in_journal(struct kube_object *object, int64_t at)
+{
+	leave(object, KUBE_IN_JOURNAL);
+	object->at = at;
+}
+
+static void clear(struct kube_object *object)
+{
+	kinds[object->kind].clear(object);
+	leave(object, KUBE_IN_JOURNAL);
+}
+
+void kube_free(struct kube_object **object)
+{
+	if (*object)
+		clear(*object);
+	util_free(object);
+}
+
+/* While it is read its parts are pieces of their own. */
+static void draft_free(struct kube_object **draft)
+{
+	if (*draft) {
+		clear(*draft);
+		kube_free_parts(*draft);
+	}
+	util_free(draft);
 }
 
 int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
-	_cleanup_(kube_free) struct kube_object *parsed = NULL;
+	_cleanup_(draft_free) struct kube_object *draft = NULL;
 	struct identity identity;
-	char key[KEY_MAX];
-	size_t length;
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, true, &identity);
 	if (err)
 		return err;
-	length = write_key(&identity, key);
-	parsed = calloc(1, size_of(identity.kind) + length + 1);
-	if (!parsed)
+	draft = calloc(1, sizeof(*draft));
+	if (!draft)
 		return -ENOMEM;
-	parsed->key = memcpy((char *)parsed + size_of(identity.kind), key, length + 1);
-	parsed->kind = identity.kind;
-	parsed->json = json_incref(json);
-	err = copy_identity(&identity, parsed);
+	draft->kind = (uint8_t)identity.kind;
+	draft->json = json_incref(json);
+	err = copy_identity(&identity, draft);
 	if (!err)
-		err = kinds[identity.kind].read(&root, parsed);
+		err = kinds[identity.kind].read(&root, draft);
 	if (err)
 		return err;
-	digest_object(json, parsed);
-	*object = TAKE_PTR(parsed);
-	return 0;
-}
-
-void kube_free(struct kube_object **object)
-{
-	if (!*object)
-		return;
-	kinds[(*object)->kind].clear(*object);
-	json_decref((*object)->json);
-	free(*object);
-	*object = NULL;
+	digest_object(json, draft);
+	return kube_pack(&draft, object);
 }
 
 int kube_key(json_t *json, char **key, struct kube_error *error)
 {
 	struct field root = {.value = json_is_null(json) ? NULL : json, .error = error};
 	struct identity identity;
-	char made[KEY_MAX];
+	char made[KUBE_KEY_MAX];
 	int err;
 
 	name_object(json, error);
 	err = read_identity(&root, false, &identity);
 	if (err)
 		return err;
-	write_key(&identity, made);
+	write_key(identity.kind, identity.namespace, identity.name, made);
 	*key = strdup(made);
 	return *key ? 0 : -ENOMEM;
 }

@@ -42,14 +42,15 @@ struct kube_vip {
 	bool proxy; /* ipMode Proxy: not ours to answer */
 };
 
+enum kube_type { KUBE_CLUSTER_IP, KUBE_NODE_PORT, KUBE_LOAD_BALANCER, KUBE_EXTERNAL_NAME };
+
 /*
  * Counts of what an object has are of 16 bits: more than any limit of kube_parts.h. Texts are
- * interned, or part of the key.
+ * interned, but for the name of a slice, which nobody else has.
  */
 struct kube_service {
 	char *namespace;
 	char *name;
-	char *type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
 	struct kube_address *cluster_ip; /* at most one for each family is used: the first */
 	struct kube_address *external_ip;
 	struct kube_vip *vip;
@@ -64,8 +65,9 @@ struct kube_service {
 	bool internal_local;
 	bool external_local;
 	bool client_ip_affinity;
-	uint32_t affinity_seconds;
+	uint8_t type; /* enum kube_type */
 	uint16_t health_check_node_port;
+	uint32_t affinity_seconds;
 };
 
 /* For whom an endpoint is: each NULL-terminated, or NULL. */
@@ -117,24 +119,29 @@ struct kube_service_cidr {
 	size_t cidrs;
 };
 
-/* Where the text of an object is that has no json. */
-struct kube_text {
-	union {
-		const char *line; /* in a line that is being carried out */
-		int64_t at;	  /* in the journal */
-	};
-	uint32_t length; /* 0: nowhere */
-	bool in_line;
+/* Where the object is as it came. */
+enum kube_where {
+	KUBE_AS_JSON,	 /* in memory: so it is after kube_parse() */
+	KUBE_IN_LINE,	 /* as text in a line that is being carried out */
+	KUBE_IN_JOURNAL, /* as text there */
 };
 
+/* One piece of memory, but for what is interned, the JSON and hints. */
 struct kube_object {
-	enum kube_kind kind;
-	char *key;    /* "Service ns/name": unique among all objects; behind the object */
-	json_t *json; /* the object as it came, owned (one reference); NULL: only its text is kept
-		       */
-	struct kube_text text;	/* of it, for who keeps it; all zero after kube_parse() */
-	struct digest content;	/* of the JSON, but for its version in metadata */
-	struct digest versions; /* of that */
+	union {
+		json_t *json; /* owned (one reference) */
+		const char *line;
+		int64_t at;
+	};
+	uint32_t length;	  /* of the text */
+	uint8_t kind;		  /* enum kube_kind */
+	uint8_t where;		  /* enum kube_where */
+	bool gone;		  /* the store's: see store_private.h */
+	struct digest content;	  /* of the JSON, but for its version in metadata */
+	uint64_t versions;	  /* the same of that */
+	struct group *group;	  /* the store's, */
+	struct kube_object *next; /* too, */
+	uint32_t delivery;	  /* as is this */
 	union {
 		struct kube_service service;
 		struct kube_slice slice;
@@ -150,6 +157,17 @@ struct kube_object {
 int kube_parse(json_t *json, struct kube_object **object, struct kube_error *error);
 
 void kube_free(struct kube_object **object);
+
+/* Its text of object->length is there, so that the JSON is not kept. */
+void kube_in_line(struct kube_object *object, const char *line);
+void kube_in_journal(struct kube_object *object, int64_t at);
+
+/* "Service ns/name": unique among all objects. Returns key. */
+#define KUBE_KEY_MAX 540
+const char *kube_write_key(const struct kube_object *object, char key[KUBE_KEY_MAX]);
+
+/* Who it is; borrowed. *namespace is NULL if its kind has none. */
+const char *kube_name(const struct kube_object *object, const char **namespace);
 
 /*
  * The key of an object that is only named ({kind, metadata:{namespace, name}}), as delete takes

@@ -138,6 +138,4 @@ void kube_node_clear(struct kube_object *object)
 
 	kube_drop(node->name);
 	kube_drop(node->zone);
-	free(node->pod_cidr);
-	free(node->address);
 }

@@ -19,7 +19,8 @@
 
 /*
  * Fill the part of *object that belongs to the kind from the object as a whole; name and namespace
- * are there already. On failure what was filled is freed by the matching clear function.
+ * are there already. On failure what was filled is freed: what is interned by the matching clear
+ * function, arrays by kube_free_parts().
  */
 int kube_service_read(const struct field *root, struct kube_object *object);
 int kube_slice_read(const struct field *root, struct kube_object *object);
@@ -63,7 +64,14 @@ int kube_read_labels(const struct field *root, struct field *metadata, struct fi
 int kube_copy(const char *text, char **copy);
 void kube_drop(char *copy);
 
-/* Zeroed memory for count items, to be freed by free(); none for none. 0 or -ENOMEM. */
+/*
+ * The draft and all of its arrays as one piece; frees it, and nulls it. 0 or -ENOMEM. And the
+ * arrays of one alone.
+ */
+int kube_pack(struct kube_object **draft, struct kube_object **packed);
+void kube_free_parts(struct kube_object *draft);
+
+/* Zeroed memory for count items, one of the parts of a draft; none for none. 0 or -ENOMEM. */
 int kube_alloc(size_t count, size_t size, void *items);
 
 #endif

@@ -16,7 +16,10 @@
 
 static int read_type(const struct field *spec, struct kube_service *service)
 {
-	static const char *const types[] = {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName",
+	static const char *const types[] = {[KUBE_CLUSTER_IP] = "ClusterIP",
+					    [KUBE_NODE_PORT] = "NodePort",
+					    [KUBE_LOAD_BALANCER] = "LoadBalancer",
+					    [KUBE_EXTERNAL_NAME] = "ExternalName",
 					    NULL};
 	struct field type = field_member(spec, "type");
 	size_t choice = 0;
@@ -25,8 +28,8 @@ static int read_type(const struct field *spec, struct kube_service *service)
 	err = kube_read_choice(&type, types, &choice);
 	if (err)
 		return err;
-	service->skip = service->skip || !strcmp(types[choice], "ExternalName");
-	service->type = (char *)types[choice]; /* one of these, whose it stays */
+	service->skip = service->skip || choice == KUBE_EXTERNAL_NAME;
+	service->type = (uint8_t)choice;
 	return 0;
 }
 
@@ -143,6 +146,7 @@ static int read_vips(const struct field *root, struct kube_service *service)
 
 static int read_source_range(const struct field *item, char **range)
 {
+	char trimmed[KUBE_MAX_NAME + 1];
 	const char *text = NULL;
 	size_t length;
 	int err;
@@ -159,8 +163,8 @@ static int read_source_range(const struct field *item, char **range)
 	if (length > KUBE_MAX_NAME)
 		return field_refuse(item, "is %zu characters long; write a range like 10.0.0.0/8",
 				    length);
-	*range = strndup(text, length);
-	return *range ? 0 : -ENOMEM;
+	*(char *)mempcpy(trimmed, text, length) = '\0';
+	return kube_copy(trimmed, range);
 }
 
 static int read_source_ranges(const struct field *spec, struct kube_service *service)
@@ -315,7 +319,7 @@ static int read_health_check(const struct field *spec, struct kube_service *serv
 {
 	struct field port = field_member(spec, "healthCheckNodePort");
 
-	if (strcmp(service->type, "LoadBalancer") != 0 || !service->external_local)
+	if (service->type != KUBE_LOAD_BALANCER || !service->external_local)
 		return 0;
 	return kube_read_port(&port, 0, &service->health_check_node_port);
 }
@@ -372,12 +376,7 @@ void kube_service_clear(struct kube_object *object)
 	for (size_t i = 0; i < service->ports; i++)
 		kube_drop(service->port[i].name);
 	for (size_t i = 0; i < service->source_ranges; i++)
-		free(service->source_range[i]);
+		kube_drop(service->source_range[i]);
 	kube_drop(service->namespace);
 	kube_drop(service->name);
-	free(service->cluster_ip);
-	free(service->external_ip);
-	free(service->vip);
-	free(service->source_range);
-	free(service->port);
 }

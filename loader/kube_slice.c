@@ -281,6 +281,4 @@ void kube_slice_clear(struct kube_object *object)
 		kube_drop(slice->port[i].name);
 	kube_drop(slice->namespace);
 	kube_drop(slice->service);
-	free(slice->endpoint);
-	free(slice->port);
 }

@@ -18,14 +18,16 @@ struct parting {
 
 static int part(const struct kube_object *object, void *arg)
 {
+	char key[KUBE_KEY_MAX];
 	struct parting *p = arg;
 
-	if (store_is_delivered(p->store, object->key)) {
+	kube_write_key(object, key);
+	if (store_is_delivered(p->store, key)) {
 		p->delivered++;
 		return 0;
 	}
 	p->removed++;
-	return store_change_remove(p->change->staged, object->key);
+	return store_change_remove(p->change->staged, key);
 }
 
 static int end_delivery(struct daemon *d, json_t **result, struct rpc_error *error)

@@ -229,7 +229,7 @@ static int add_object(const struct kube_object *object, void *arg)
 {
 	size_t i;
 
-	for (i = 0; object->kind == KUBE_SERVICE_CIDR && i < object->service_cidr.cidrs; i++)
+	for (i = 0; i < object->service_cidr.cidrs; i++)
 		add_range(arg, &object->service_cidr.cidr[i]);
 	return 0;
 }
@@ -241,7 +241,7 @@ static size_t service_cidrs(const struct node *node, struct np_config *config)
 
 	for (i = 0; i < node->options->service_cidr.count; i++)
 		add_range(&count, &node->options->service_cidr.cidr[i]);
-	store_each(node->store, add_object, &count);
+	store_each_of(node->store, KUBE_SERVICE_CIDR, add_object, &count);
 	for (i = count.four; i < NP_SERVICE_CIDRS; i++)
 		config->service_cidr4[i] = cidr_nobody();
 	for (i = count.six; i < NP_SERVICE_CIDRS; i++)

@@ -160,14 +160,14 @@ bool plan_external_local(const struct kube_service *service)
 {
 	if (!service->external_local)
 		return false;
-	return !strcmp(service->type, "NodePort") || !strcmp(service->type, "LoadBalancer") ||
-	       (!strcmp(service->type, "ClusterIP") && service->external_ips > 0);
+	return service->type == KUBE_NODE_PORT || service->type == KUBE_LOAD_BALANCER ||
+	       (service->type == KUBE_CLUSTER_IP && service->external_ips > 0);
 }
 
 bool plan_has_node_port(const struct kube_service *service, const struct kube_port *port)
 {
 	return port->node_port &&
-	       (!strcmp(service->type, "NodePort") || !strcmp(service->type, "LoadBalancer"));
+	       (service->type == KUBE_NODE_PORT || service->type == KUBE_LOAD_BALANCER);
 }
 
 bool plan_is_external(const struct kube_service *service, const struct kube_port *port,
@@ -214,7 +214,7 @@ static int choose(struct plan *plan, struct decision *decision, const struct can
 		};
 	}
 	choice = endpoints_choose(&rules, endpoint, plan->backends, plan->cluster, plan->local);
-	plan->topology = choice.topology;
+	plan->topology = (uint8_t)choice.topology;
 	plan->clusters = (uint32_t)choice.clusters;
 	plan->locals = (uint32_t)choice.locals;
 	decision->has_any = choice.has_any;
@@ -237,7 +237,7 @@ static struct plan_policy use_cluster(const struct decision *decision, bool snat
 
 	if (!plan->clusters)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){plan->cluster, plan->clusters, NP_VERDICT_FORWARD, snat};
+	return (struct plan_policy){NP_VERDICT_FORWARD, PLAN_CLUSTER, snat};
 }
 
 static struct plan_policy use_local(const struct decision *decision, bool snat)
@@ -246,7 +246,7 @@ static struct plan_policy use_local(const struct decision *decision, bool snat)
 
 	if (!plan->locals)
 		return refuse(NP_VERDICT_DROP);
-	return (struct plan_policy){plan->local, plan->locals, NP_VERDICT_FORWARD, snat};
+	return (struct plan_policy){NP_VERDICT_FORWARD, PLAN_LOCAL, snat};
 }
 
 static bool has_detector(const struct decision *decision)
@@ -298,7 +298,7 @@ static void add_frontend(struct plan *plan, const struct decision *decision, enu
 	for (size_t i = 0; i < plan->frontends; i++)
 		if (address_equal(&plan->frontend[i].addr, addr))
 			return;
-	frontend->kind = kind;
+	frontend->kind = (uint8_t)kind;
 	frontend->addr = *addr;
 	frontend->port = htons(port);
 	frontend->ranged = kind == PLAN_LOAD_BALANCER && plan->ranges;

@@ -37,19 +37,19 @@ struct plan_backend {
 	uint8_t zone; /* enum np_zone_class: NODE if local, else by zone name */
 };
 
-/* For one class: a verdict and, if it is FORWARD, the backends to choose from. */
+/* For one class: a verdict and, if it is FORWARD, of which of the plan's lists to choose. */
+enum plan_list { PLAN_NO_LIST, PLAN_CLUSTER, PLAN_LOCAL };
 struct plan_policy {
-	const uint32_t *backend; /* numbers into plan.backend: plan.cluster or plan.local */
-	uint32_t count;
 	uint8_t verdict; /* enum np_verdict */
+	uint8_t list;	 /* enum plan_list: one that is not empty, if FORWARD, else none */
 	bool snat;
 };
 
 struct plan_frontend {
-	enum plan_kind kind;
 	union np_addr addr;
 	__be16 port;
-	bool ranged; /* only sources in plan.range come in */
+	uint8_t kind; /* enum plan_kind */
+	bool ranged;  /* only sources in plan.range come in */
 	struct plan_policy policy[NP_CLASSES];
 };
 
@@ -62,7 +62,8 @@ struct plan {
 	const char *port_name; /* "" where the port has no name */
 	uint8_t protocol;      /* IPPROTO_* */
 	uint8_t family;	       /* NP_IPV4 or NP_IPV6 */
-	enum plan_topology topology;
+	uint8_t topology;      /* enum plan_topology */
+	bool address_held;     /* publish.c's: counted at the address entry of the clusterIP */
 
 	struct plan_backend *backend; /* every endpoint known, whatever its state */
 	uint32_t *cluster;	      /* kube-proxy's cluster list: numbers into backend */
@@ -75,11 +76,15 @@ struct plan {
 	uint32_t frontends;
 	uint32_t ranges;
 	uint32_t affinity_seconds; /* session affinity ClientIP; 0: none */
-
-	/* publish.c's: */
-	uint32_t id;	   /* of its counters; NO_ID: none yet */
-	bool address_held; /* counted at the address entry of the clusterIP */
+	uint32_t id;		   /* publish.c's: of its counters; NO_ID: none yet */
 };
+
+/* The backends a policy chooses from: numbers into plan->backend. */
+struct plan_choice {
+	const uint32_t *backend;
+	uint32_t count;
+};
+struct plan_choice plan_choice(const struct plan *plan, const struct plan_policy *policy);
 
 /* What the node contributes to a plan. zone NULL or "": unknown. */
 struct plan_node {

@@ -21,20 +21,6 @@ static void *put(char **end, const void *part, size_t size)
 	return place;
 }
 
-/* A policy's list is the cluster list or the local one. */
-static void point_policies(struct plan *plan, const struct plan *draft)
-{
-	for (uint32_t i = 0; i < plan->frontends; i++) {
-		for (enum np_class from = 0; from < NP_CLASSES; from++) {
-			struct plan_policy *policy = &plan->frontend[i].policy[from];
-
-			if (policy->backend)
-				policy->backend = policy->backend == draft->cluster ? plan->cluster
-										    : plan->local;
-		}
-	}
-}
-
 static uint32_t all_of_them[1024];
 
 static uint32_t *all_numbers(void)
@@ -73,7 +59,6 @@ int plan_pack(const struct plan *draft, struct plan **made)
 	plan->backend = put(&end, draft->backend, backends);
 	plan->cluster = all ? all_numbers() : put(&end, draft->cluster, clusters);
 	plan->local = put(&end, draft->local, locals);
-	point_policies(plan, draft);
 	*made = plan;
 	return 0;
 }
@@ -89,6 +74,15 @@ void plan_free(struct plan **plan)
 	intern_put(p->port_name);
 	free(p);
 	*plan = NULL;
+}
+
+struct plan_choice plan_choice(const struct plan *plan, const struct plan_policy *policy)
+{
+	if (policy->list == PLAN_CLUSTER)
+		return (struct plan_choice){plan->cluster, plan->clusters};
+	if (policy->list == PLAN_LOCAL)
+		return (struct plan_choice){plan->local, plan->locals};
+	return (struct plan_choice){};
 }
 
 static bool same_backend(const struct plan_backend *a, const struct plan_backend *b)
@@ -123,8 +117,7 @@ static bool same_frontend(const struct plan_frontend *a, const struct plan_front
 	for (size_t i = 0; i < NP_CLASSES; i++) {
 		const struct plan_policy *pa = &a->policy[i], *pb = &b->policy[i];
 
-		if (pa->verdict != pb->verdict || pa->snat != pb->snat ||
-		    !same_list(pa->backend, pa->count, pb->backend, pb->count))
+		if (pa->verdict != pb->verdict || pa->snat != pb->snat || pa->list != pb->list)
 			return false;
 	}
 	return true;

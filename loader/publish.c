@@ -107,35 +107,41 @@ static bool lacks_room(struct publisher *p)
 	return kind != SPACE_ENOUGH;
 }
 
+/* The change that is under way names it. */
+static void name_frontend(const struct publisher *p, struct frontend *f)
+{
+	f->taken_over &= f->generation == p->generation;
+	f->generation = p->generation;
+}
+
 /* Publish one frontend, unless another service has it. */
 static int publish_frontend(struct publisher *p, struct owner *owner, struct plan *plan,
 			    const struct plan_frontend *pf)
 {
 	struct frontend_key key = frontend_key(plan, pf);
-	struct frontend *f = frontend_get(p, &key);
-	uint32_t version;
+	struct frontend *f = frontend_get(p, &key), *version;
 	int rc;
 
 	if (f && f->owner && f->owner != owner)
 		return 0;
 	if (!f && lacks_room(p))
 		return -ENOSPC;
-	rc = ident_get(p, plan, f && !f->owner ? p->version[f->version]->service.id : NO_ID);
+	rc = ident_get(p, plan, f && !f->owner ? f->service.id : NO_ID);
 	if (rc)
 		return rc;
 	rc = version_make(p, plan, pf, &version);
 	if (rc)
 		return rc;
-	rc = frontend_publish(p, &key, version, &f);
+	rc = frontend_publish(p, version);
 	if (rc) {
 		version_give(p, version);
 		return rc;
 	}
-	if (!f->owner && f->adopted)
-		f->taken_over = p->generation;
+	f = version;
+	name_frontend(p, f);
+	f->taken_over |= !f->owner && f->adopted;
 	f->owner = owner;
 	f->stale = false;
-	f->generation = p->generation;
 	return 0;
 }
 
@@ -165,8 +171,7 @@ static bool plan_in_place(struct publisher *p, struct owner *o, const struct pla
 	}
 	for (i = 0; old && i < plan->frontends; i++) {
 		key = frontend_key(plan, &plan->frontend[i]);
-		f = frontend_get(p, &key);
-		f->generation = p->generation;
+		name_frontend(p, frontend_get(p, &key));
 	}
 	return old;
 }
@@ -201,7 +206,7 @@ static void keep_named(struct publisher *p, struct owner *o, struct plan **plans
 				continue;
 			f->owner = o; /* adopted: what an earlier daemon published holds, too */
 			f->stale = true;
-			f->generation = p->generation;
+			name_frontend(p, f);
 		}
 	}
 }
@@ -420,12 +425,14 @@ static void put_back_one(struct publisher *p, struct owner *o, const struct fron
 	if (!f || f->owner != o || f->generation != p->generation)
 		return;
 	pf = owner_frontend(o, key, &plan);
-	if (pf)
-		f->stale = publish_frontend(p, o, plan, pf) != 0;
-	else if (f->taken_over == p->generation)
+	if (pf) {
+		if (publish_frontend(p, o, plan, pf))
+			f->stale = true;
+	} else if (f->taken_over) {
 		f->owner = NULL;
-	else
+	} else {
 		frontend_remove(p, f);
+	}
 }
 
 /*
@@ -484,16 +491,13 @@ void publisher_free(struct publisher **publisher)
 {
 	struct publisher *p = *publisher;
 	struct lost_address *lost, *next_lost;
-	struct frontend *f;
 	struct owner *o;
 	size_t place = 0;
 
 	*publisher = NULL;
 	if (!p)
 		return;
-	while ((f = set_next(&p->frontends, &place)))
-		free(f);
-	for (place = 0; (o = set_next(&p->owners, &place));)
+	while ((o = set_next(&p->owners, &place)))
 		owner_free(o);
 	set_free(&p->frontends);
 	set_free(&p->backends);

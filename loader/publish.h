@@ -142,7 +142,8 @@ struct publish_judge {
 	bool all;      /* flows of all service ports */
 	/* publish_judge_begin() sets: */
 	struct publisher *publisher;
-	const struct plan **plans;
+	const struct plan **plans; /* of TCP, by the number of their service port */
+	uint32_t ids;		   /* so many numbers */
 };
 int publish_judge_begin(struct publisher *p, struct publish_judge *judge); /* 0 or -ENOMEM */
 enum flow_fate publish_judge(const struct flow_ends *ends, void *judge);

@@ -242,10 +242,9 @@ struct publish_departed publish_departed(struct publisher *p, bool known)
 	return told;
 }
 
-/* The TCP plans by the numbers of their service ports. */
 static const struct plan **index_plans(struct publisher *p)
 {
-	const struct plan **plans = calloc(p->tables->size[TABLE_service_stats], sizeof(*plans));
+	const struct plan **plans = calloc(p->ids + 1UL, sizeof(*plans));
 	size_t place = 0;
 	struct owner *o;
 
@@ -259,6 +258,7 @@ static const struct plan **index_plans(struct publisher *p)
 int publish_judge_begin(struct publisher *p, struct publish_judge *judge)
 {
 	judge->plans = index_plans(p);
+	judge->ids = p->ids;
 	judge->publisher = p;
 	return judge->plans ? 0 : -ENOMEM;
 }
@@ -276,7 +276,7 @@ void publish_departed_end(struct publisher *p)
 	if (!d->noted)
 		return;
 	d->noted = false;
-	memset(d->touched, 0, p->tables->size[TABLE_service_stats] * sizeof(*d->touched));
+	memset(d->touched, 0, p->ids * sizeof(*d->touched));
 	free(d->gone);
 	d->gone = NULL;
 	d->gones = 0;
@@ -294,7 +294,7 @@ static bool socket_has_endpoint(const struct publish_judge *judge, const struct 
 
 	if (is_gone(judge->publisher, &key) || is_gone(judge->publisher, &node_port))
 		return false;
-	for (uint32_t id = 0; id < judge->publisher->tables->size[TABLE_service_stats]; id++)
+	for (uint32_t id = 0; id < judge->ids; id++)
 		if (judge->plans[id] && judge->plans[id]->family == e->family &&
 		    endpoint(judge->plans[id], e->backend, e->backend_port))
 			return true;
@@ -307,7 +307,9 @@ static bool has_endpoint(const struct publish_judge *judge, const struct flow_en
 
 	if (!plan && e->service == FLOW_NO_SERVICE)
 		return socket_has_endpoint(judge, e);
-	return endpoint(plan ?: judge->plans[e->service], e->backend, e->backend_port);
+	if (!plan && e->service < judge->ids)
+		plan = judge->plans[e->service];
+	return endpoint(plan, e->backend, e->backend_port);
 }
 
 static enum flow_fate tcp_fate(const struct publish_judge *judge, const struct flow_ends *e)

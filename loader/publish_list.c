@@ -36,12 +36,11 @@ const struct plan_frontend *owner_frontend(const struct owner *o, const struct f
 
 const struct plan *publish_plan_of(struct publisher *p, uint32_t version)
 {
-	const struct version *v =
+	const struct frontend *f =
 		version < p->tables->size[TABLE_services] ? p->version[version] : NULL;
-	const struct frontend *f = v ? v->frontend : NULL;
 	struct plan *plan = NULL;
 
-	if (f && f->owner && owner_frontend(f->owner, &f->key, &plan))
+	if (f && f->owner && owner_frontend(f->owner, &f->service.key, &plan))
 		return plan;
 	return NULL;
 }
@@ -71,7 +70,7 @@ struct np_service_stats publish_stats(struct publisher *p, const struct plan *pl
 		key = frontend_key(plan, &plan->frontend[i]);
 		f = frontend_get(p, &key);
 		if (f && publish_has(p, plan, &plan->frontend[i]))
-			return p->tables->service_stats[p->version[f->version]->service.id];
+			return p->tables->service_stats[f->service.id];
 	}
 	return (struct np_service_stats){};
 }
@@ -212,7 +211,7 @@ uint32_t publish_id_count(const struct publisher *p)
 {
 	uint32_t i, used = 0;
 
-	for (i = 0; i < p->tables->size[TABLE_service_stats]; i++)
+	for (i = 0; i < p->ids; i++)
 		used += p->id_taken[i] != 0;
 	return used;
 }

@@ -30,21 +30,91 @@ struct owner {
 	uint64_t generation; /* of its last change */
 };
 
-struct frontend {
+/* A struct np_service as the table should have it, without what is spare there. */
+struct service_entry {
 	struct frontend_key key;
-	uint64_t *entry;      /* in the table */
-	struct owner *owner;  /* NULL: adopted, or an address entry */
-	uint64_t taken_over;  /* of the change that made an adopted one its owner's */
-	uint64_t generation;  /* of the change that last named it */
-	uint32_t tag;	      /* what its entry has above the version, */
-	uint32_t version;     /* which is the number of its struct np_service */
-	uint32_t cluster_ips; /* of an address entry: plans that have it as their clusterIP */
-	uint8_t host_flags;   /* of it: NP_ADDRESS_HOST, as the kernel told */
-	bool stale : 1;	      /* a table was full: is as it was before the last change */
-	bool address : 1;     /* an address entry */
-	bool adopted : 1;     /* read from the table */
-	bool told : 1;	      /* the kernel has named it since publish_addresses_begin() */
+	uint32_t flags;
+	uint32_t id;
+	uint32_t affinity;
+	struct np_policy policy[NP_CLASSES];
 };
+
+/* Field by field: their order in the table may be another one. */
+static inline struct np_service service_whole(struct service_entry e)
+{
+	struct np_service s = {
+		.addr = e.key.addr,
+		.port = e.key.port,
+		.protocol = e.key.protocol,
+		.family = e.key.family,
+		.flags = e.flags,
+		.id = e.id,
+		.affinity = e.affinity,
+	};
+
+	memcpy(s.policy, e.policy, sizeof(s.policy));
+	return s;
+}
+
+static inline struct service_entry service_part(const struct np_service *s)
+{
+	struct service_entry e = {
+		.key = {s->addr, s->port, s->protocol, s->family},
+		.flags = s->flags,
+		.id = s->id,
+		.affinity = s->affinity,
+	};
+
+	memcpy(e.policy, s->policy, sizeof(e.policy));
+	return e;
+}
+
+/*
+ * A frontend in the version that its entry names; or a version that is being made, and takes the
+ * place of the one before when it is published. What was written of it is kept, to be given back
+ * by and to be compared with: the tables may have been written by others. Of an address entry there
+ * is no more than FRONTEND_ADDRESS_SIZE: see frontend_service() and frontend_policy().
+ */
+struct frontend {
+	uint32_t version;    /* the number of its struct np_service, */
+	uint32_t tag;	     /* what its entry has above that, */
+	uint32_t entry;	     /* and which one of all in the index that is */
+	uint8_t host_flags;  /* of an address entry: NP_ADDRESS_HOST, as the kernel told */
+	bool stale : 1;	     /* a table was full: is as it was before the last change */
+	bool address : 1;    /* an address entry */
+	bool adopted : 1;    /* read from the table */
+	bool taken_over : 1; /* adopted, and its owner's since the change of its generation */
+	bool told : 1;	     /* the kernel has named it since publish_addresses_begin() */
+	struct owner *owner; /* NULL: adopted, or an address entry */
+	union {
+		uint64_t generation;  /* of the change that last named it */
+		uint32_t cluster_ips; /* of an address entry: plans with this clusterIP */
+	};
+	struct service_entry service;
+	uint32_t number[]; /* of the backends of its runs, one run after the other */
+};
+#define FRONTEND_ADDRESS_SIZE offsetof(struct frontend, service.id)
+
+/* What an address entry has not is zero. */
+static inline struct service_entry frontend_service(const struct frontend *f)
+{
+	if (f->address)
+		return (struct service_entry){.key = f->service.key, .flags = f->service.flags};
+	return f->service;
+}
+
+static inline void frontend_set_service(struct frontend *f, struct service_entry service)
+{
+	memcpy(&f->service, &service,
+	       f->address ? offsetof(struct service_entry, id) : sizeof(service));
+}
+
+static inline const struct np_policy *frontend_policy(const struct frontend *f)
+{
+	static const struct np_policy none[NP_CLASSES];
+
+	return f->address ? none : f->service.policy;
+}
 
 struct backend_key {
 	union np_addr addr;
@@ -99,16 +169,6 @@ struct backend {
 	bool there;
 };
 
-/*
- * What was written of a version, to be given back by and to be compared with: the tables may have
- * been written by others.
- */
-struct version {
-	struct np_service service;
-	struct frontend *frontend; /* whose entry names it; NULL: not yet */
-	uint32_t number[];	   /* of the backends of its runs, one run after the other */
-};
-
 /* What changes took from flows since they were last looked at: publish_departed.c. */
 struct departed {
 	bool chosen; /* see struct publish_departed */
@@ -137,14 +197,14 @@ struct publisher {
 	void *source_arg;
 	publish_wanted wanted; /* NULL: nobody knows numbers */
 	void *wanted_arg;
-	struct set frontends;	  /* struct frontend */
-	struct set backends;	  /* struct backend, by address and port */
-	struct backend *backend;  /* by number, as many as the table has */
-	struct version **version; /* of the service table */
-	uint64_t *entry_taken;	  /* a bit for each place of the index */
-	size_t forgotten;	  /* frontends that have gone since the address filter was made */
-	bool swept, addressed;	  /* see frontends_settled() */
-	struct set owners;	  /* struct owner */
+	struct set frontends;	   /* struct frontend: the published ones */
+	struct set backends;	   /* struct backend, by address and port */
+	struct backend *backend;   /* by number, as many as the table has */
+	struct frontend **version; /* by number in the service table */
+	uint64_t *entry_taken;	   /* a bit for each place of the index */
+	size_t forgotten;	   /* frontends that have gone since the address filter was made */
+	bool swept, addressed;	   /* see frontends_settled() */
+	struct set owners;	   /* struct owner */
 	struct lost_address *lost;
 	uint32_t waiting; /* owners that wait */
 	enum table full;  /* the table that had no room last; TABLES: the map source_ranges */
@@ -153,11 +213,24 @@ struct publisher {
 	struct ranges *ranges; /* by version: ranges.c */
 	uint8_t *id_taken;     /* by number of the service_stats table: 0, ID_ADOPTED, ID_OWNED */
 	uint32_t id_hint;
+	uint32_t ids; /* no number is taken from here on, nor was */
 };
 
 enum { ID_ADOPTED = 1, ID_OWNED };
 
-/* What the entry is to hold. */
+static inline void id_take(struct publisher *p, uint32_t id, uint8_t taken)
+{
+	p->id_taken[id] = taken;
+	if (p->ids <= id)
+		p->ids = id + 1;
+}
+
+/* The entry, and what it is to hold. */
+static inline uint64_t *frontend_entry(const struct publisher *p, const struct frontend *f)
+{
+	return (uint64_t *)p->tables->frontends + f->entry;
+}
+
 static inline uint64_t frontend_value(const struct frontend *f)
 {
 	return (uint64_t)f->tag << 32 | f->version;
@@ -182,10 +255,11 @@ const struct plan_frontend *owner_frontend(const struct owner *o, const struct f
 					   struct plan **plan);
 struct frontend_key frontend_key(const struct plan *plan, const struct plan_frontend *f);
 struct frontend *frontend_get(struct publisher *p, const struct frontend_key *key);
-/* A new record of it. NULL: no memory. */
-struct frontend *frontend_add(struct publisher *p, const struct frontend_key *key);
-int frontend_publish(struct publisher *p, const struct frontend_key *key, uint32_t version,
-		     struct frontend **frontend);
+/* Its place in the index is this one, and programs look for its address. 0 or -ENOMEM. */
+int frontend_add(struct publisher *p, struct frontend *f, const uint64_t *entry, uint32_t tag);
+/* Make packets for its key see it. The version before, if any, is given back: no pointer to it may
+ * be used any more. */
+int frontend_publish(struct publisher *p, struct frontend *f);
 void frontend_remove(struct publisher *p, struct frontend *f);
 
 /*
@@ -218,14 +292,16 @@ void frontends_settled(struct publisher *p);
 bool entry_in_place(struct publisher *p, const uint64_t *entry, const struct frontend_key *key,
 		    uint32_t *tag);
 
-/* A free number, and a record with room for the numbers of count backends. */
-int version_take(struct publisher *p, size_t count, uint32_t *version);
+/* A record with room for the numbers of count backends, or for an address; NULL: no memory. */
+struct frontend *version_new(bool address, size_t count);
+/* The same under a free number. */
+int version_take(struct publisher *p, bool address, size_t count, struct frontend **version);
 /* Into the table, as the record has it. */
-void version_write(struct publisher *p, uint32_t version);
+void version_write(struct publisher *p, const struct frontend *f);
 /* The backends of a class, in the record. */
-const uint32_t *version_run(const struct version *v, int class);
+const uint32_t *version_run(const struct frontend *f, int class);
 /* The same content under another number and in other slots. */
-int version_copy(struct publisher *p, uint32_t from, uint32_t *version);
+int version_copy(struct publisher *p, const struct frontend *from, struct frontend **version);
 void backend_write(struct publisher *p, const struct backend *b);
 /* A record at a number that is taken already. */
 int backend_add(struct publisher *p, const struct backend_key *key, uint32_t number);
@@ -234,16 +310,16 @@ struct backend *backend_at(const struct publisher *p, uint32_t number);
 struct backend *backend_find(struct publisher *p, const struct backend_key *key);
 uint32_t backend_number(const struct publisher *p, const struct backend *b);
 /* A new version with its slots and backends. */
-int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
-		 uint32_t *version);
-/* Give back a version that no entry names any more, and all it holds. */
-void version_give(struct publisher *p, uint32_t version);
+int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf,
+		 struct frontend **version);
+/* Give back a version that no entry names any more, and all it holds; frees it. */
+void version_give(struct publisher *p, struct frontend *f);
 struct backend_key backend_key(uint8_t family, const union np_addr *addr, __be16 port);
 void backend_drop(struct publisher *p, struct backend *b, uint32_t references);
-/* How many backends its runs have. */
-size_t version_count(const struct version *v);
+/* How many backends the runs of these policies of all classes have. */
+size_t version_count(const struct np_policy *policy);
 /* Is the class the first of those that share its run of slots? */
-bool run_is_first(const struct np_service *s, int class);
+bool run_is_first(const struct np_policy *policy, int class);
 
 /*
  * The ranges a version admits; count 0: it has none. Written before the version is published.

@@ -60,9 +60,12 @@ static void put(struct set *s, uint32_t hash, void *item)
 	s->count++;
 }
 
-static int make_anew(struct set *s)
+/* Of at least the size; larger, so that this is not done again soon. */
+static int make_anew(struct set *s, size_t size)
 {
-	struct set more = {.size = s->count + s->count * 9 / 16 + FIRST_SIZE};
+	struct set more = {.size = s->count + s->count * 9 / 16};
+
+	more.size = (more.size < size ? size : more.size) + FIRST_SIZE;
 
 	more.item = calloc(more.size, sizeof(*more.item));
 	more.hash = malloc(more.size * sizeof(*more.hash));
@@ -78,26 +81,44 @@ static int make_anew(struct set *s)
 	return 0;
 }
 
+int set_reserve(struct set *s, size_t more)
+{
+	return (s->used + more) * 5 > s->size * 4 ? make_anew(s, (s->count + more) * 4 / 3) : 0;
+}
+
 int set_add(struct set *s, uint32_t hash, void *item)
 {
-	if ((s->used + 1) * 5 > s->size * 4 && make_anew(s))
+	if (set_reserve(s, 1))
 		return -ENOMEM;
 	put(s, hash, item);
 	return 0;
 }
 
-void set_remove(struct set *s, uint32_t hash, const void *item)
+/* Where it is; NULL: nowhere. */
+static void **find_item(const struct set *s, uint32_t hash, const void *item)
 {
 	size_t at = first(s, hash);
 
 	if (!s->size)
-		return;
+		return NULL;
 	while (s->item[at] && s->item[at] != item)
 		at = after(s, at);
-	if (!s->item[at])
+	return s->item[at] ? &s->item[at] : NULL;
+}
+
+void set_remove(struct set *s, uint32_t hash, const void *item)
+{
+	void **found = find_item(s, hash, item);
+
+	if (!found)
 		return;
-	s->item[at] = REMOVED;
+	*found = REMOVED;
 	s->count--;
+}
+
+void set_replace(struct set *s, uint32_t hash, const void *old, void *item)
+{
+	*find_item(s, hash, old) = item;
 }
 
 void *set_next(const struct set *s, size_t *place)

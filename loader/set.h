@@ -27,7 +27,11 @@ typedef bool (*set_is)(const void *item, const void *key);
 
 void *set_find(const struct set *set, uint32_t hash, set_is is, const void *key);
 int set_add(struct set *set, uint32_t hash, void *item); /* 0 or -ENOMEM */
+/* So that as many can be added; 0 or -ENOMEM. */
+int set_reserve(struct set *set, size_t more);
 void set_remove(struct set *set, uint32_t hash, const void *item);
+/* Of the same hash; old is there. */
+void set_replace(struct set *set, uint32_t hash, const void *old, void *item);
 void set_free(struct set *set);
 
 /* The next one; *place: 0 at first. NULL: there is none. */

@@ -15,27 +15,35 @@
 #include "store_private.h"
 #include "util.h"
 
-static uint32_t entry_hash(const char *key)
+static uint32_t key_hash(const char *key)
 {
 	return set_hash(key, strlen(key));
 }
 
-static bool entry_is(const void *item, const void *key)
+static bool object_is(const void *item, const void *key)
 {
-	return !strcmp(((const struct entry *)item)->key, key);
+	char own[KUBE_KEY_MAX];
+
+	return !strcmp(kube_write_key(item, own), key);
 }
 
-struct entry *store_find_entry(const struct store *store, const char *key)
+struct kube_object *store_find(const struct store *store, const char *key)
 {
-	return set_find(&store->entries, entry_hash(key), entry_is, key);
+	return set_find(&store->objects, key_hash(key), object_is, key);
 }
 
-/* Of entries only those that have an object: there may be room for others. */
-static const struct entry *find_whole(const struct store *store, const char *key)
+uint32_t store_hash(const struct kube_object *object)
 {
-	const struct entry *entry = store_find_entry(store, key);
+	char key[KUBE_KEY_MAX];
 
-	return entry && entry->object && !entry->gone ? entry : NULL;
+	return key_hash(kube_write_key(object, key));
+}
+
+static const struct kube_object *find_there(const struct store *store, const char *key)
+{
+	const struct kube_object *object = store_find(store, key);
+
+	return object && !object->gone ? object : NULL;
 }
 
 /* By interned names. */
@@ -100,17 +108,10 @@ void store_drop_group_if_unused(struct store *store, struct group *group)
 {
 	const char *const names[2] = {group->namespace, group->name};
 
-	if (group->service || group->slices)
+	if (group->objects)
 		return;
 	set_remove(&store->groups, group_hash(names), group);
 	free_group(group);
-}
-
-void store_drop_entry(struct store *store, struct entry *entry)
-{
-	set_remove(&store->entries, entry_hash(entry->key), entry);
-	kube_free(&entry->object);
-	free(entry);
 }
 
 int store_new(struct store **store)
@@ -125,19 +126,17 @@ int store_new(struct store **store)
 
 void store_free(struct store **store)
 {
-	struct entry *entry;
+	struct kube_object *object;
 	struct group *group;
 	size_t place = 0;
 
 	if (!*store)
 		return;
-	while ((entry = set_next(&(*store)->entries, &place))) {
-		kube_free(&entry->object);
-		free(entry);
-	}
+	while ((object = set_next(&(*store)->objects, &place)))
+		kube_free(&object);
 	for (place = 0; (group = set_next(&(*store)->groups, &place));)
 		free_group(group);
-	set_free(&(*store)->entries);
+	set_free(&(*store)->objects);
 	set_free(&(*store)->groups);
 	free(*store);
 	*store = NULL;
@@ -176,12 +175,15 @@ void store_change_free(struct store_change **change)
 
 static bool staged_is(const void *item, const void *key)
 {
-	return !strcmp(((const struct staged *)item)->key, key);
+	const struct staged *staged = item;
+
+	return staged->own ? !strcmp(staged->own, key)
+			   : object_is(staged->object ?: staged->stored, key);
 }
 
 struct staged *store_staged(const struct store_change *change, const char *key)
 {
-	return set_find(&change->by_key, entry_hash(key), staged_is, key);
+	return set_find(&change->by_key, key_hash(key), staged_is, key);
 }
 
 /* Room for one more at the end. */
@@ -200,8 +202,9 @@ static int make_chunk(struct store_change *change)
 	return more[n] ? 0 : -ENOMEM;
 }
 
-/* key is the object's, or is taken over where there is none. */
-static int stage(struct store_change *change, char *key, struct kube_object *object)
+/* object, or else own, is taken over. */
+static int stage(struct store_change *change, const char *key, char *own,
+		 struct kube_object *object)
 {
 	struct staged *staged = store_staged(change, key);
 
@@ -209,22 +212,21 @@ static int stage(struct store_change *change, char *key, struct kube_object *obj
 		if (make_chunk(change))
 			return -ENOMEM;
 		staged = &change->chunk[change->count / STAGED_CHUNK][change->count % STAGED_CHUNK];
-		staged->key = key;
-		if (set_add(&change->by_key, entry_hash(key), staged))
+		if (set_add(&change->by_key, key_hash(key), staged))
 			return -ENOMEM;
 		change->count++;
 	}
 	kube_free(&staged->object);
 	free(staged->own);
-	staged->key = key;
-	staged->own = object ? NULL : key;
+	staged->own = own;
 	staged->object = object;
 	return 0;
 }
 
 int store_change_put(struct store_change *change, struct kube_object **object)
 {
-	int err = stage(change, (*object)->key, *object);
+	char key[KUBE_KEY_MAX];
+	int err = stage(change, kube_write_key(*object, key), NULL, *object);
 
 	if (!err)
 		*object = NULL;
@@ -234,141 +236,141 @@ int store_change_put(struct store_change *change, struct kube_object **object)
 int store_change_remove(struct store_change *change, const char *key)
 {
 	char *own = strdup(key);
-	int err = own ? stage(change, own, NULL) : -ENOMEM;
+	int err = own ? stage(change, own, own, NULL) : -ENOMEM;
 
 	if (err)
 		free(own);
 	return err;
 }
 
-int store_make_entry(struct store *store, const char *key, struct entry **made)
+int store_find_group(struct store *store, struct kube_object *object)
 {
-	struct entry *entry = calloc(1, sizeof(*entry));
-
-	if (!entry)
-		return -ENOMEM;
-	entry->key = key;
-	if (set_add(&store->entries, entry_hash(key), entry)) {
-		free(entry);
-		return -ENOMEM;
-	}
-	*made = entry;
-	return 0;
-}
-
-/* The group a Service or slice belongs to; NULL for other objects. */
-int store_get_object_group(struct store *store, const struct kube_object *object,
-			   struct group **group)
-{
-	*group = NULL;
 	if (object->kind == KUBE_SERVICE)
-		return get_group(store, object->service.namespace, object->service.name, group);
+		return get_group(store, object->service.namespace, object->service.name,
+				 &object->group);
 	if (object->kind == KUBE_SLICE && object->slice.service)
-		return get_group(store, object->slice.namespace, object->slice.service, group);
+		return get_group(store, object->slice.namespace, object->slice.service,
+				 &object->group);
 	return 0;
 }
 
-/* Take entry out of what refers to it. Its group may be left empty until the commit ends. */
-void store_unlink(struct entry *entry)
+/* The group may be left empty until the commit ends. */
+void store_unlink(struct kube_object *object)
 {
-	struct group *group = entry->group;
-
-	if (!group)
-		return;
-	if (entry->object->kind == KUBE_SERVICE) {
-		group->service = NULL;
-	} else {
-		DL_DELETE(group->slices, entry);
-		group->count--;
-	}
-	entry->group = NULL;
+	if (object->group)
+		LL_DELETE(object->group->objects, object);
 }
 
-void store_link(struct entry *entry, struct group *group)
+/* A Service is the first of its group, the latest slice the next. */
+void store_link(struct kube_object *object)
 {
-	entry->group = group;
-	if (!group)
+	struct kube_object **at = object->group ? &object->group->objects : NULL;
+
+	if (!at)
 		return;
-	if (entry->object->kind == KUBE_SERVICE) {
-		group->service = entry->object;
-	} else {
-		DL_APPEND(group->slices, entry);
-		group->count++;
-	}
+	if (object->kind == KUBE_SLICE && *at && (*at)->kind == KUBE_SERVICE)
+		at = &(*at)->next;
+	object->next = *at;
+	*at = object;
 }
 
 const struct kube_service *store_service(const struct store *store, const char *namespace,
 					 const char *name)
 {
 	const struct group *group = find_group(store, namespace, name);
+	const struct kube_object *first = group ? group->objects : NULL;
 
-	return group && group->service ? &group->service->service : NULL;
+	return first && first->kind == KUBE_SERVICE ? &first->service : NULL;
 }
 
 const struct kube_node *store_node(const struct store *store, const char *name)
 {
-	const struct entry *entry;
-	char key[512];
+	const struct kube_object *object;
+	char key[KUBE_KEY_MAX];
 	int n;
 
 	n = snprintf(key, sizeof(key), "%s %s", kube_kind_name(KUBE_NODE), name);
 	if (n < 0 || (size_t)n >= sizeof(key))
 		return NULL;
-	entry = find_whole(store, key);
-	return entry ? &entry->object->node : NULL;
+	object = find_there(store, key);
+	return object ? &object->node : NULL;
 }
 
 const struct kube_slice *store_slice(const struct store *store, const char *key)
 {
-	const struct entry *entry = find_whole(store, key);
+	const struct kube_object *object = find_there(store, key);
 
-	return entry && entry->object->kind == KUBE_SLICE ? &entry->object->slice : NULL;
+	return object && object->kind == KUBE_SLICE ? &object->slice : NULL;
 }
 
 int store_slices(const struct store *store, const char *namespace, const char *service,
 		 struct kube_slice ***slices, size_t *count)
 {
 	const struct group *group = find_group(store, namespace, service);
+	struct kube_object *first = group ? group->objects : NULL, *object;
 	struct kube_slice **found;
-	struct entry *entry;
 	size_t n = 0;
 
-	found = calloc(group && group->count ? group->count : 1, sizeof(struct kube_slice *));
+	LL_COUNT(first, object, n);
+	found = calloc(n + 1, sizeof(*found));
 	if (!found)
 		return -ENOMEM;
-	if (group)
-		DL_FOREACH(group->slices, entry)
-	found[n++] = &entry->object->slice;
+	*count = 0;
+	for (object = first; object; object = object->next)
+		if (object->kind == KUBE_SLICE)
+			found[(*count)++] = &object->slice;
 	*slices = found;
-	*count = n;
 	return 0;
 }
 
-static int compare_entries(const void *a, const void *b)
+static int compare_objects(const void *a, const void *b)
 {
-	const struct entry *const *first = a, *const *second = b;
+	const struct kube_object *const *left = a, *const *right = b;
+	const char *namespaces[2];
+	const char *const names[2] = {kube_name(*left, &namespaces[0]),
+				      kube_name(*right, &namespaces[1])};
+	int order = strcmp(kube_kind_name((*left)->kind), kube_kind_name((*right)->kind));
 
-	return strcmp((*first)->key, (*second)->key);
+	if (!order && namespaces[0])
+		order = strcmp(namespaces[0], namespaces[1]);
+	return order ?: strcmp(names[0], names[1]);
+}
+
+/* kind KUBE_KINDS: of all. */
+int store_each_of(const struct store *store, enum kube_kind kind,
+		  int (*visit)(const struct kube_object *object, void *arg), void *arg)
+{
+	const size_t room = kind == KUBE_KINDS ? store->objects.count : store->count[kind];
+	_cleanup_free_ const struct kube_object **sorted = calloc(room + 1, sizeof(*sorted));
+	const struct kube_object *object;
+	size_t n = 0, place = 0;
+	int err = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	while (n < room && (object = store_next(store, &place)))
+		if (kind == KUBE_KINDS || object->kind == kind)
+			sorted[n++] = object;
+	qsort(sorted, n, sizeof(*sorted), compare_objects);
+	for (size_t i = 0; i < n && !err; i++)
+		err = visit(sorted[i], arg);
+	return err;
 }
 
 int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
 	       void *arg)
 {
-	_cleanup_free_ const struct entry **sorted = NULL;
-	const struct entry *entry;
-	size_t n = 0, place = 0;
-	int err = 0;
+	return store_each_of(store, KUBE_KINDS, visit, arg);
+}
 
-	sorted = calloc(store->entries.count + 1, sizeof(const struct entry *));
-	if (!sorted)
-		return -ENOMEM;
-	while ((entry = set_next(&store->entries, &place)))
-		if (!entry->gone && entry->object)
-			sorted[n++] = entry;
-	qsort(sorted, n, sizeof(*sorted), compare_entries);
-	for (size_t i = 0; i < n && !err; i++)
-		err = visit(sorted[i]->object, arg);
-	return err;
+struct kube_object *store_next(const struct store *store, size_t *place)
+{
+	struct kube_object *object;
+
+	do
+		object = set_next(&store->objects, place);
+	while (object && object->gone);
+	return object;
 }
 
 size_t store_count(const struct store *store, enum kube_kind kind)
@@ -383,7 +385,7 @@ void store_deliver(struct store *store)
 
 bool store_is_delivered(const struct store *store, const char *key)
 {
-	const struct entry *entry = store_find_entry(store, key);
+	const struct kube_object *object = store_find(store, key);
 
-	return entry && entry->delivery == store->delivery;
+	return object && object->delivery == store->delivery;
 }

@@ -70,8 +70,8 @@ void store_end(struct commit **commit, struct store_result *result);
  * order; *place: 0 at first. */
 const struct store_result *store_so_far(const struct commit *commit);
 struct store_put {
-	struct kube_object *object; /* NULL: removed */
-	const char *key;
+	struct kube_object *object; /* NULL: there is none */
+	const char *key;	    /* that was to be removed; NULL: it was to be put */
 };
 bool store_next_put(const struct commit *commit, size_t *place, struct store_put *put);
 
@@ -88,7 +88,11 @@ const struct kube_slice *store_slice(const struct store *store, const char *key)
 int store_slices(const struct store *store, const char *namespace, const char *service,
 		 struct kube_slice ***slices, size_t *count);
 
-/* Every object in order of its key; visit as in kube_each(). */
+/*
+ * Every object in order of kind, namespace and name, or those of one kind; visit as in kube_each().
+ */
+int store_each_of(const struct store *store, enum kube_kind kind,
+		  int (*visit)(const struct kube_object *object, void *arg), void *arg);
 int store_each(const struct store *store, int (*visit)(const struct kube_object *object, void *arg),
 	       void *arg);
 

@@ -15,35 +15,31 @@
 static int make_room(struct commit *commit)
 {
 	struct store *store = commit->store;
+	char key[KUBE_KEY_MAX];
 	struct staged *staged;
 	int err;
 
 	for (int i = 0; i < ROOMS_A_STEP && (staged = staged_at(commit->change, commit->room));
 	     i++) {
 		commit->room++;
-		staged->entry = store_find_entry(store, staged->key);
+		staged->stored =
+			store_find(store, staged->own ?: kube_write_key(staged->object, key));
 		if (!staged->object)
 			continue;
-		err = store_get_object_group(store, staged->object, &staged->group);
-		if (!err && !staged->entry)
-			err = store_make_entry(store, staged->key, &staged->entry);
+		commit->more += !staged->stored;
+		err = store_find_group(store, staged->object);
 		if (err)
 			return err;
 	}
-	return commit->room < commit->change->count;
+	return commit->room < commit->change->count ? 1
+						    : set_reserve(&store->objects, commit->more);
 }
 
-static void undo_room(struct store *store, struct store_change *change)
+static void undo_room(struct store *store)
 {
-	struct staged *staged;
 	struct group *group;
 	size_t place = 0;
 
-	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
-		if (staged->entry && !staged->entry->object)
-			store_drop_entry(store, staged->entry);
-		staged->entry = NULL;
-	}
 	while ((group = set_next(&store->groups, &place)))
 		store_drop_group_if_unused(store, group);
 }
@@ -63,90 +59,89 @@ static void touch(struct commit *commit, struct group *group)
 /* The same, with the version it had: nothing need be done. */
 static bool is_same(const struct kube_object *a, const struct kube_object *b)
 {
-	return a && digest_equal(&a->content, &b->content) &&
-	       digest_equal(&a->versions, &b->versions);
+	return a && digest_equal(&a->content, &b->content) && a->versions == b->versions;
 }
 
-/* Put the staged object in place of the one that is there, if any. Cannot fail. */
+/* Put the staged object in place of the one that is there, if any. Cannot fail: there is room. */
 static void apply_put(struct commit *commit, struct staged *staged)
 {
-	struct entry *entry = staged->entry;
+	struct kube_object *old = staged->stored, *object = staged->object;
+	struct store *store = commit->store;
 
-	if (is_same(entry->object, staged->object)) {
-		entry->delivery = commit->store->delivery;
+	if (is_same(old, object)) {
+		old->delivery = store->delivery;
 		commit->result.unchanged++;
 		return;
 	}
-	staged->changed =
-		!entry->object || !digest_equal(&entry->object->content, &staged->object->content);
+	staged->changed = !old || !digest_equal(&old->content, &object->content);
 	if (staged->changed) {
-		touch(commit, entry->group);
-		touch(commit, staged->group);
+		touch(commit, old ? old->group : NULL);
+		touch(commit, object->group);
 		commit->result.applied++;
 	} else {
 		commit->result.unchanged++;
 	}
 	/* Taken over even if unchanged: it is shown as it was given last. */
-	if (entry->object) {
-		staged->group_before = entry->group;
-		store_unlink(entry);
-		staged->before = TAKE_PTR(entry->object);
+	if (old) {
+		store_unlink(old);
+		set_replace(&store->objects, store_hash(object), old, object);
 	} else {
-		commit->store->count[staged->object->kind]++;
+		set_add(&store->objects, store_hash(object), object);
+		store->count[object->kind]++;
 	}
-	staged->kind = staged->object->kind;
-	entry->object = TAKE_PTR(staged->object);
-	entry->key = entry->object->key;
-	entry->delivery = commit->store->delivery;
-	store_link(entry, staged->group);
+	object->delivery = store->delivery;
+	store_link(object);
+	staged->before = old;
+	staged->stored = TAKE_PTR(staged->object);
 }
 
 /* Out of the store, but kept until it has been told of. Cannot fail. */
-static void apply_remove(struct commit *commit, struct entry *entry)
+static void apply_remove(struct commit *commit, struct kube_object *object)
 {
-	touch(commit, entry->group);
-	entry->group_before = entry->group;
-	store_unlink(entry);
-	entry->gone = true;
-	DL_APPEND(commit->removed, entry);
-	commit->store->count[entry->object->kind]--;
+	touch(commit, object->group);
+	store_unlink(object);
+	object->gone = true;
+	object->next = NULL;
+	*commit->removed_end = object;
+	commit->removed_end = &object->next;
+	commit->store->count[object->kind]--;
 	commit->result.removed++;
 }
 
 static void apply(struct commit *commit, struct store_change *change)
 {
+	struct kube_object *object;
 	struct staged *staged;
-	struct entry *entry;
+	char key[KUBE_KEY_MAX];
 	size_t place = 0;
 
-	if (change->replace) {
-		while ((entry = set_next(&commit->store->entries, &place))) {
-			if (!store_staged(change, entry->key))
-				apply_remove(commit, entry);
-		}
-	}
+	while (change->replace && (object = store_next(commit->store, &place)))
+		if (!store_staged(change, kube_write_key(object, key)))
+			apply_remove(commit, object);
 	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
 		if (staged->object)
 			apply_put(commit, staged);
-		else if (staged->entry)
-			apply_remove(commit, staged->entry);
+		else if (staged->stored)
+			apply_remove(commit, staged->stored);
 		else
 			commit->result.missing++;
 	}
 }
 
-static void tell_object(const struct store_visitor *visitor, const struct entry *entry,
+static void tell_object(const struct store_visitor *visitor, const struct kube_object *object,
 			const char *event)
 {
-	if (visitor->object && entry->object)
-		visitor->object(entry->key, event, visitor->arg);
+	char key[KUBE_KEY_MAX];
+
+	if (visitor->object)
+		visitor->object(kube_write_key(object, key), event, visitor->arg);
 }
 
-static void tell_node(const struct store_visitor *visitor, const struct entry *entry)
+static void tell_node(const struct store_visitor *visitor, const struct kube_object *object)
 {
-	if (visitor->node && entry->object->kind == KUBE_NODE)
-		visitor->node(entry->object->node.name, visitor->arg);
-	if (visitor->service_cidr && entry->object->kind == KUBE_SERVICE_CIDR)
+	if (visitor->node && object->kind == KUBE_NODE)
+		visitor->node(object->node.name, visitor->arg);
+	if (visitor->service_cidr && object->kind == KUBE_SERVICE_CIDR)
 		visitor->service_cidr(visitor->arg);
 }
 
@@ -154,13 +149,13 @@ static void tell_node(const struct store_visitor *visitor, const struct entry *e
 static void tell_nodes(const struct commit *commit)
 {
 	const struct staged *staged;
-	const struct entry *entry;
+	const struct kube_object *object;
 
-	DL_FOREACH(commit->removed, entry)
-	tell_node(&commit->visitor, entry);
+	for (object = commit->removed; object; object = object->next)
+		tell_node(&commit->visitor, object);
 	for (size_t i = 0; (staged = staged_at(commit->change, i)); i++)
 		if (staged->changed)
-			tell_node(&commit->visitor, staged->entry);
+			tell_node(&commit->visitor, staged->stored);
 }
 
 /* What was done to an object once it is done. */
@@ -168,28 +163,28 @@ static void tell(const struct commit *commit)
 {
 	const struct store_visitor *visitor = &commit->visitor;
 	const struct staged *staged;
-	const struct entry *entry;
+	const struct kube_object *object;
 	const struct group *group;
 
 	for (group = commit->touched; visitor->refused && group; group = group->next_touched)
 		if (group->refused)
 			visitor->refused(group->namespace, group->name, visitor->arg);
-	DL_FOREACH(commit->removed, entry)
-	tell_object(visitor, entry, "removed");
+	for (object = commit->removed; object; object = object->next)
+		tell_object(visitor, object, "removed");
 	for (size_t i = 0; (staged = staged_at(commit->change, i)); i++)
 		if (staged->changed)
-			tell_object(visitor, staged->entry, "applied");
+			tell_object(visitor, staged->stored, "applied");
 }
 
 static void clean_up(struct commit *commit)
 {
-	struct entry *entry, *next_entry;
+	struct kube_object *object, *next;
 	struct group *group;
 
-	DL_FOREACH_SAFE(commit->removed, entry, next_entry)
+	LL_FOREACH_SAFE(commit->removed, object, next)
 	{
-		DL_DELETE(commit->removed, entry);
-		store_drop_entry(commit->store, entry);
+		set_remove(&commit->store->objects, store_hash(object), object);
+		kube_free(&object);
 	}
 	while (commit->touched) {
 		group = commit->touched;
@@ -214,6 +209,7 @@ int store_begin(struct store *store, struct store_change **change,
 	made->store = store;
 	made->change = TAKE_PTR(own);
 	made->visitor = visitor ? *visitor : nobody;
+	made->removed_end = &made->removed;
 	*commit = made;
 	return 0;
 }
@@ -244,7 +240,7 @@ void store_end(struct commit **commit, struct store_result *result)
 	if (!own)
 		return;
 	if (own->phase == COMMIT_ROOM)
-		undo_room(own->store, own->change);
+		undo_room(own->store);
 	if (own->phase == COMMIT_DONE)
 		tell(own);
 	clean_up(own);
@@ -265,20 +261,10 @@ bool store_next_put(const struct commit *commit, size_t *place, struct store_put
 	if (!staged)
 		return false;
 	*put = (struct store_put){
-		.key = staged->key,
-		.object = staged->entry && !staged->entry->gone ? staged->entry->object : NULL,
+		.object = staged->stored && !staged->stored->gone ? staged->stored : NULL,
+		.key = staged->own,
 	};
 	return true;
-}
-
-struct kube_object *store_next(const struct store *store, size_t *place)
-{
-	const struct entry *entry;
-
-	do
-		entry = set_next(&store->entries, place);
-	while (entry && (entry->gone || !entry->object));
-	return entry ? entry->object : NULL;
 }
 
 int store_commit(struct store *store, struct store_change **change,

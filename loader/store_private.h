@@ -14,42 +14,33 @@
 struct group {
 	const char *namespace; /* interned, as name */
 	const char *name;
-	struct kube_object *service; /* borrowed from its entry; NULL: only slices so far */
-	struct entry *slices;	     /* doubly linked by prev, next */
-	uint32_t count;
+	struct kube_object *objects; /* linked by next: the Service, if it is there, and slices */
+	struct group *next_touched;
 	bool touched;
 	bool tried; /* published, or to be published again if not set */
 	bool refused;
-	struct group *next_touched;
 };
 
-struct entry {
-	const char *key;	    /* the object's, or of who makes room for one */
-	struct kube_object *object; /* NULL only inside a commit: room made for it */
-	struct group *group;	    /* a Service's, a tied slice's; NULL for others */
-	struct group *group_before; /* inside a commit: of an entry that is removed by it */
-	struct entry *prev, *next;  /* in group->slices, or a commit's removed */
-	unsigned delivery;	    /* in which it was put last */
-	bool gone;		    /* inside a commit: removed, but kept until all is told */
-};
-
+/*
+ * Of a struct kube_object are the store's:
+ *   group     a Service's, a tied slice's; NULL for others
+ *   next      in group->objects, or a commit's removed
+ *   delivery  in which it was put last
+ *   gone      inside a commit: removed, but in the set until all is told
+ */
 struct store {
-	struct set entries;
+	struct set objects;
 	struct set groups;
 	size_t count[KUBE_KINDS];
-	unsigned delivery; /* the number of the one under way */
+	uint32_t delivery; /* the number of the one under way */
 };
 
 /* What is to happen to one key. */
 struct staged {
-	struct kube_object *object; /* NULL: remove */
-	struct entry *entry;	    /* filled by the commit; NULL: not there */
-	struct group *group;	    /* of the new object; filled by the commit */
-	struct kube_object *before; /* what the entry had */
-	struct group *group_before;
-	const char *key; /* the object's, or own */
-	char *own;
-	enum kube_kind kind; /* of the new object */
+	struct kube_object *object; /* NULL: remove, or the store has it */
+	struct kube_object *stored; /* filled by the commit: what the store has now; NULL: none */
+	struct kube_object *before; /* what it had, where that is another */
+	char *own;		    /* the key where there is no object */
 	bool changed;
 };
 
@@ -81,8 +72,10 @@ struct commit {
 	struct store_visitor visitor;
 	struct store_result result;
 	enum commit_phase phase;
-	size_t room;	       /* the next one that room is made for */
-	struct entry *removed; /* doubly linked */
+	size_t room;		     /* the next one that room is made for */
+	size_t more;		     /* objects of them that the store has not */
+	struct kube_object *removed; /* linked by next; the last one's next is *removed_end */
+	struct kube_object **removed_end;
 	struct group *touched; /* linked by next_touched, in order of the change */
 	struct group *last_touched;
 	struct group *next; /* the next one to be published */
@@ -90,18 +83,17 @@ struct commit {
 	bool done;	    /* and one did */
 };
 
-/* Records. An entry may be there without an object: room for one. */
-struct entry *store_find_entry(const struct store *store, const char *key);
-int store_make_entry(struct store *store, const char *key, struct entry **made);
-void store_drop_entry(struct store *store, struct entry *entry);
-/* The group a Service or slice belongs to; NULL for other objects. */
-int store_get_object_group(struct store *store, const struct kube_object *object,
-			   struct group **group);
+/* Of its key, in store->objects. */
+uint32_t store_hash(const struct kube_object *object);
+/* Gone or not. */
+struct kube_object *store_find(const struct store *store, const char *key);
+/* The group a Service or slice belongs to is object->group now. 0 or -ENOMEM. */
+int store_find_group(struct store *store, struct kube_object *object);
 void store_drop_group_if_unused(struct store *store, struct group *group);
 
-/* Taking an entry out of what refers to it, and putting it in. Neither can fail. */
-void store_unlink(struct entry *entry);
-void store_link(struct entry *entry, struct group *group);
+/* Taking an object out of its group, and putting it in. Neither can fail. */
+void store_unlink(struct kube_object *object);
+void store_link(struct kube_object *object);
 
 /*
  * Have services touched published, up to max of them. Those that do not fit are tried again after

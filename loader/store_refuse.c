@@ -20,50 +20,57 @@ static void again(struct group *group)
 
 static void undo_put(struct commit *commit, struct staged *staged)
 {
-	struct entry *entry = staged->entry;
+	struct kube_object *object = staged->stored, *before = staged->before;
+	struct set *objects = &commit->store->objects;
 
-	store_unlink(entry);
-	/* Back to where it came from: as long as the change is there, the entry has its key. */
-	staged->object = TAKE_PTR(entry->object);
-	entry->object = TAKE_PTR(staged->before);
-	if (entry->object) {
-		entry->key = entry->object->key;
-		store_link(entry, staged->group_before);
+	store_unlink(object);
+	if (before) {
+		set_replace(objects, store_hash(object), object, before);
+		before->delivery = object->delivery;
+		store_link(before);
 	} else {
-		commit->store->count[staged->kind]--;
-		entry->gone = true;
-		DL_APPEND(commit->removed, entry);
+		set_remove(objects, store_hash(object), object);
+		commit->store->count[object->kind]--;
 	}
+	staged->object = object;
+	staged->stored = TAKE_PTR(staged->before);
 	staged->changed = false;
 	commit->result.applied--;
 }
 
-static void undo_remove(struct commit *commit, struct entry *entry)
+static void undo_remove(struct commit *commit, struct kube_object *object)
 {
-	DL_DELETE(commit->removed, entry);
-	entry->gone = false;
-	store_link(entry, entry->group_before);
-	commit->store->count[entry->object->kind]++;
+	object->gone = false;
+	store_link(object);
+	commit->store->count[object->kind]++;
 	commit->result.removed--;
 }
 
 /* What the change did to services that are refused, all of them in one pass. */
 static void undo_refused(struct commit *commit, struct store_change *change)
 {
-	struct entry *entry, *next;
+	struct kube_object *object, **at = &commit->removed;
+	struct group *group, *group_before;
 	struct staged *staged;
 
-	DL_FOREACH_SAFE(commit->removed, entry, next)
-	{
-		if (entry->object && is_refused(entry->group_before))
-			undo_remove(commit, entry);
-	}
-	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
-		if (!staged->changed ||
-		    !(is_refused(staged->group) || is_refused(staged->group_before)))
+	while ((object = *at)) {
+		if (!is_refused(object->group)) {
+			at = &object->next;
 			continue;
-		again(staged->group);
-		again(staged->group_before);
+		}
+		*at = object->next;
+		undo_remove(commit, object);
+	}
+	commit->removed_end = at;
+	for (size_t i = 0; (staged = staged_at(change, i)); i++) {
+		if (!staged->changed)
+			continue;
+		group = staged->stored->group;
+		group_before = staged->before ? staged->before->group : NULL;
+		if (!is_refused(group) && !is_refused(group_before))
+			continue;
+		again(group);
+		again(group_before);
 		undo_put(commit, staged);
 	}
 }

@@ -193,256 +193,266 @@ static int run_take(struct publisher *p, uint32_t count, uint32_t *first)
 	return rc;
 }
 
-/* Write a run of slots for the backends of a policy; their numbers go into number too. */
-static int run_make(struct publisher *p, const struct plan *plan, const struct plan_policy *policy,
+/* Write a run of slots for the backends chosen from; their numbers go into number too. */
+static int run_make(struct publisher *p, const struct plan *plan, struct plan_choice choice,
 		    uint32_t *number, uint32_t *first)
 {
 	struct backend_key key;
 	struct backend *b;
 	uint32_t i;
-	int rc = run_take(p, policy->count, first);
+	int rc = run_take(p, choice.count, first);
 
 	if (rc)
 		return rc;
-	for (i = 0; i < policy->count; i++) {
-		const struct plan_backend *pb = &plan->backend[policy->backend[i]];
+	for (i = 0; i < choice.count; i++) {
+		const struct plan_backend *pb = &plan->backend[choice.backend[i]];
 
 		key = backend_key(plan->family, &pb->addr, pb->port);
 		rc = backend_get(p, &key, &b);
 		if (rc) {
-			run_drop(p, *first, number, i, policy->count);
+			run_drop(p, *first, number, i, choice.count);
 			return rc;
 		}
 		b->references++;
 		backend_mark(p, b, pb);
 		number[i] = backend_number(p, b);
 	}
-	qsort(number, policy->count, sizeof(*number), by_number);
+	qsort(number, choice.count, sizeof(*number), by_number);
 	return 0;
 }
 
 /* The run of an earlier class with the same backends, so that most versions have one run. */
-static const struct np_policy *run_shared(const struct np_service *s, const struct plan_frontend *f,
-					  int class)
+static const struct np_policy *run_shared(const struct np_policy *policy,
+					  const struct plan_frontend *pf, int class)
 {
 	int i;
 
 	for (i = 0; i < class; i++)
-		if (s->policy[i].count && f->policy[i].backend == f->policy[class].backend &&
-		    f->policy[i].count == f->policy[class].count)
-			return &s->policy[i];
+		if (policy[i].count && pf->policy[i].list == pf->policy[class].list)
+			return &policy[i];
 	return NULL;
 }
 
-bool run_is_first(const struct np_service *s, int class)
+bool run_is_first(const struct np_policy *policy, int class)
 {
 	int i;
 
 	for (i = 0; i < class; i++)
-		if (s->policy[i].count && s->policy[i].slot == s->policy[class].slot)
+		if (policy[i].count && policy[i].slot == policy[class].slot)
 			return false;
-	return s->policy[class].count;
+	return policy[class].count;
 }
 
-size_t version_count(const struct version *v)
+size_t version_count(const struct np_policy *policy)
 {
 	size_t count = 0;
 
 	for (int i = 0; i < NP_CLASSES; i++)
-		count += run_is_first(&v->service, i) ? v->service.policy[i].count : 0;
+		count += run_is_first(policy, i) ? policy[i].count : 0;
 	return count;
 }
 
-const uint32_t *version_run(const struct version *v, int class)
+const uint32_t *version_run(const struct frontend *f, int class)
 {
-	const uint32_t *number = v->number;
+	const struct np_policy *policy = frontend_policy(f);
+	const uint32_t *number = f->number;
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++) {
-		if (!run_is_first(&v->service, i))
+		if (!run_is_first(policy, i))
 			continue;
-		if (v->service.policy[i].slot == v->service.policy[class].slot)
+		if (policy[i].slot == policy[class].slot)
 			return number;
-		number += v->service.policy[i].count;
+		number += policy[i].count;
 	}
-	return v->number;
+	return f->number;
 }
 
 static int fill_policies(struct publisher *p, const struct plan *plan,
-			 const struct plan_frontend *f, struct version *v)
+			 const struct plan_frontend *pf, struct frontend *f)
 {
-	struct np_service *s = &v->service;
+	struct np_policy *policy = f->service.policy;
 	const struct np_policy *shared;
+	struct plan_choice choice;
 	size_t filled = 0;
 	uint32_t first;
 	int i, rc;
 
 	for (i = 0; i < NP_CLASSES; i++) {
-		s->policy[i].verdict = f->policy[i].verdict;
-		s->policy[i].snat = f->policy[i].snat;
-		if (f->policy[i].verdict != NP_VERDICT_FORWARD || !f->policy[i].count)
+		policy[i].verdict = pf->policy[i].verdict;
+		policy[i].snat = pf->policy[i].snat;
+		choice = plan_choice(plan, &pf->policy[i]);
+		if (!choice.count)
 			continue;
-		shared = run_shared(s, f, i);
+		shared = run_shared(policy, pf, i);
 		first = shared ? shared->slot : 0;
-		rc = shared ? 0 : run_make(p, plan, &f->policy[i], &v->number[filled], &first);
+		rc = shared ? 0 : run_make(p, plan, choice, &f->number[filled], &first);
 		if (rc)
 			return rc;
-		s->policy[i].slot = first;
-		s->policy[i].count = f->policy[i].count;
-		filled += shared ? 0 : f->policy[i].count;
+		policy[i].slot = first;
+		policy[i].count = choice.count;
+		filled += shared ? 0 : choice.count;
 	}
 	return 0;
 }
 
 static bool policies_differ(const struct plan_policy *a, const struct plan_policy *b)
 {
-	return a->verdict != b->verdict || a->snat != b->snat || a->count != b->count ||
-	       a->backend != b->backend;
+	return a->verdict != b->verdict || a->snat != b->snat || a->list != b->list;
 }
 
-int version_take(struct publisher *p, size_t count, uint32_t *version)
+struct frontend *version_new(bool address, size_t count)
 {
-	struct version *v = calloc(1, sizeof(*v) + count * sizeof(v->number[0]));
-	int rc = v ? space_take_service(p->space, version) : -ENOMEM;
+	const size_t size = address ? FRONTEND_ADDRESS_SIZE
+				    : offsetof(struct frontend, number) + count * sizeof(uint32_t);
+	struct frontend *f = calloc(1, size);
+
+	if (f)
+		f->address = address;
+	return f;
+}
+
+int version_take(struct publisher *p, bool address, size_t count, struct frontend **version)
+{
+	struct frontend *f = version_new(address, count);
+	int rc = f ? space_take_service(p->space, &f->version) : -ENOMEM;
 
 	if (rc) {
 		if (rc == -ENOSPC)
 			p->full = TABLE_services;
-		free(v);
+		free(f);
 		return rc;
 	}
-	p->version[*version] = v;
+	p->version[f->version] = f;
+	*version = f;
 	return 0;
 }
 
-void version_write(struct publisher *p, uint32_t version)
+void version_write(struct publisher *p, const struct frontend *f)
 {
-	const struct version *v = p->version[version];
+	const struct np_policy *policy = frontend_policy(f);
 	const uint32_t *number;
 	uint32_t i;
 	int class;
 
 	for (class = 0; class < NP_CLASSES; class ++) {
-		number = version_run(v, class);
-		for (i = 0; run_is_first(&v->service, class) && i < v->service.policy[class].count;
-		     i++)
-			*tables_slot(p->tables, v->service.policy[class].slot + i) = number[i];
+		number = version_run(f, class);
+		for (i = 0; run_is_first(policy, class) && i < policy[class].count; i++)
+			*tables_slot(p->tables, policy[class].slot + i) = number[i];
 	}
-	p->tables->services[version] = v->service;
+	p->tables->services[f->version] = service_whole(frontend_service(f));
 }
 
 /* Room for the runs that fill_policies() makes: a list that classes share is one. */
-static size_t count_numbers(const struct plan_frontend *f)
+static size_t count_numbers(const struct plan *plan, const struct plan_frontend *pf)
 {
 	size_t count = 0;
 	int i, j;
 
 	for (i = 0; i < NP_CLASSES; i++) {
 		for (j = 0; j < i; j++)
-			if (f->policy[j].backend == f->policy[i].backend)
+			if (pf->policy[j].list == pf->policy[i].list)
 				break;
-		count += j == i ? f->policy[i].count : 0;
+		count += j == i ? plan_choice(plan, &pf->policy[i]).count : 0;
 	}
 	return count;
 }
 
-int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *f,
-		 uint32_t *version)
+int version_make(struct publisher *p, const struct plan *plan, const struct plan_frontend *pf,
+		 struct frontend **version)
 {
-	struct np_service *s;
-	int rc = version_take(p, count_numbers(f), version);
+	struct service_entry *s;
+	struct frontend *f;
+	int rc = version_take(p, false, count_numbers(plan, pf), &f);
 
 	if (rc)
 		return rc;
-	s = &p->version[*version]->service;
-	s->addr = f->addr;
-	s->port = f->port;
-	s->protocol = plan->protocol;
-	s->family = plan->family;
+	s = &f->service;
+	s->key = frontend_key(plan, pf);
 	s->id = plan->id;
-	if (policies_differ(&f->policy[NP_CLASS_NODE], &f->policy[NP_CLASS_OUTSIDE]))
+	if (policies_differ(&pf->policy[NP_CLASS_NODE], &pf->policy[NP_CLASS_OUTSIDE]))
 		s->flags |= NP_SERVICE_NODE_CLASS;
 	s->affinity = plan->affinity_seconds * tables_hertz();
-	if (f->ranged)
+	if (pf->ranged)
 		s->flags |= NP_SERVICE_RANGES;
-	rc = ranges_set(p, *version, plan->range, f->ranged ? plan->ranges : 0);
-	rc = rc ?: fill_policies(p, plan, f, p->version[*version]);
-	if (rc)
-		version_give(p, *version);
-	else
-		version_write(p, *version);
-	return rc;
+	rc = ranges_set(p, f->version, plan->range, pf->ranged ? plan->ranges : 0);
+	rc = rc ?: fill_policies(p, plan, pf, f);
+	if (rc) {
+		version_give(p, f);
+		return rc;
+	}
+	version_write(p, f);
+	*version = f;
+	return 0;
 }
 
 /* The place that a run of the old version has in the new one: of its own, or an earlier class's. */
-static int copy_run(struct publisher *p, const struct version *old, struct version *v, int class,
+static int copy_run(struct publisher *p, const struct frontend *old, struct frontend *f, int class,
 		    size_t *filled)
 {
-	const struct np_policy *policy = &old->service.policy[class];
+	const struct np_policy *all = old->service.policy, *policy = &all[class];
 	const uint32_t *number = version_run(old, class);
 	uint32_t first = 0, i;
 	int rc;
 
-	if (!run_is_first(&old->service, class)) {
-		for (i = 0;
-		     old->service.policy[i].slot != policy->slot || !old->service.policy[i].count;
-		     i++)
+	if (!run_is_first(all, class)) {
+		for (i = 0; all[i].slot != policy->slot || !all[i].count; i++)
 			;
-		v->service.policy[class].slot = v->service.policy[i].slot;
-		v->service.policy[class].count = policy->count;
+		f->service.policy[class].slot = f->service.policy[i].slot;
+		f->service.policy[class].count = policy->count;
 		return 0;
 	}
 	rc = run_take(p, policy->count, &first);
 	if (rc)
 		return rc;
 	for (i = 0; i < policy->count; i++) {
-		v->number[(*filled)++] = number[i];
+		f->number[(*filled)++] = number[i];
 		if (backend_at(p, number[i]))
 			backend_at(p, number[i])->references++;
 	}
-	v->service.policy[class].slot = first;
-	v->service.policy[class].count = policy->count;
+	f->service.policy[class].slot = first;
+	f->service.policy[class].count = policy->count;
 	return 0;
 }
 
-int version_copy(struct publisher *p, uint32_t from, uint32_t *version)
+int version_copy(struct publisher *p, const struct frontend *from, struct frontend **version)
 {
-	const struct version *old = p->version[from];
-	struct version *v;
+	const struct np_policy *policy = frontend_policy(from);
+	struct frontend *f;
 	size_t filled = 0;
-	int i, rc = version_take(p, version_count(old), version);
+	int i, rc = version_take(p, from->address, version_count(policy), &f);
 
 	if (rc)
 		return rc;
-	v = p->version[*version];
-	v->service = old->service;
-	for (i = 0; i < NP_CLASSES; i++)
-		v->service.policy[i].count = 0;
-	rc = ranges_copy(p, from, *version);
+	frontend_set_service(f, frontend_service(from));
+	for (i = 0; i < NP_CLASSES && !f->address; i++)
+		f->service.policy[i].count = 0;
+	rc = ranges_copy(p, from->version, f->version);
 	for (i = 0; i < NP_CLASSES && !rc; i++)
-		if (old->service.policy[i].count)
-			rc = copy_run(p, old, v, i, &filled);
-	if (rc)
-		version_give(p, *version);
-	else
-		version_write(p, *version);
-	return rc;
+		if (policy[i].count)
+			rc = copy_run(p, from, f, i, &filled);
+	if (rc) {
+		version_give(p, f);
+		return rc;
+	}
+	version_write(p, f);
+	*version = f;
+	return 0;
 }
 
-void version_give(struct publisher *p, uint32_t version)
+void version_give(struct publisher *p, struct frontend *f)
 {
-	struct version *v = p->version[version];
-	const struct np_service *s = &v->service;
+	const struct np_policy *policy = frontend_policy(f);
 	int i;
 
 	for (i = 0; i < NP_CLASSES; i++)
-		if (run_is_first(s, i))
-			run_drop(p, s->policy[i].slot, version_run(v, i), s->policy[i].count,
-				 s->policy[i].count);
-	ranges_give(p, version);
-	space_give_service(p->space, version);
-	p->version[version] = NULL;
-	free(v);
+		if (run_is_first(policy, i))
+			run_drop(p, policy[i].slot, version_run(f, i), policy[i].count,
+				 policy[i].count);
+	ranges_give(p, f->version);
+	space_give_service(p->space, f->version);
+	p->version[f->version] = NULL;
+	free(f);
 }
 
 void publish_sources(struct publisher *p)

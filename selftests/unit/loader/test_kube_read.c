@@ -30,6 +30,13 @@ static void assert_address(const struct kube_address *address, uint8_t family, c
 			    !address->addr.word[3]);
 }
 
+static void assert_key(const struct kube_object *object, const char *wanted)
+{
+	char key[KUBE_KEY_MAX];
+
+	assert_string_equal(kube_write_key(object, key), wanted);
+}
+
 static void service_is_read_whole(void **state)
 {
 	_cleanup_(kube_free) struct kube_object *object = parse(
@@ -50,10 +57,10 @@ static void service_is_read_whole(void **state)
 
 	(void)state;
 	assert_int_equal(object->kind, KUBE_SERVICE);
-	assert_string_equal(object->key, "Service ns/web.v1");
+	assert_key(object, "Service ns/web.v1");
 	assert_string_equal(service->namespace, "ns");
 	assert_string_equal(service->name, "web.v1");
-	assert_string_equal(service->type, "LoadBalancer");
+	assert_int_equal(service->type, KUBE_LOAD_BALANCER);
 	assert_false(service->skip);
 	assert_int_equal(service->cluster_ips, 2);
 	assert_address(&service->cluster_ip[0], NP_IPV4, "10.96.0.1");
@@ -87,7 +94,7 @@ static void absent_and_null_fields_have_defaults(void **state)
 	const struct kube_service *service = &object->service;
 
 	(void)state;
-	assert_string_equal(service->type, "ClusterIP");
+	assert_int_equal(service->type, KUBE_CLUSTER_IP);
 	assert_address(&service->cluster_ip[0], NP_IPV4, "10.96.0.1");
 	assert_string_equal(service->port[0].name, "");
 	assert_int_equal(service->port[0].protocol, IPPROTO_TCP);
@@ -139,7 +146,7 @@ static void services_of_others_are_skipped(void **state)
 		_cleanup_(kube_free) struct kube_object *object = parse(skipped[i]);
 
 		assert_true(object->service.skip);
-		assert_string_equal(object->key, "Service ns/web");
+		assert_key(object, "Service ns/web");
 	}
 }
 
@@ -158,7 +165,7 @@ static void slice_is_read_whole(void **state)
 	const struct kube_slice *slice = &object->slice;
 
 	(void)state;
-	assert_string_equal(object->key, "EndpointSlice ns/web-x1");
+	assert_key(object, "EndpointSlice ns/web-x1");
 	assert_string_equal(slice->service, "web");
 	assert_int_equal(slice->family, NP_IPV4);
 	assert_false(slice->skip);
@@ -210,7 +217,7 @@ static void service_cidr_is_read_whole(void **state)
 
 	(void)state;
 	assert_int_equal(both->kind, KUBE_SERVICE_CIDR);
-	assert_string_equal(both->key, "ServiceCIDR r");
+	assert_key(both, "ServiceCIDR r");
 	assert_string_equal(ranges->name, "r");
 	assert_int_equal(ranges->cidrs, 2);
 	assert_int_equal(ranges->cidr[0].family, NP_IPV4);
@@ -218,7 +225,7 @@ static void service_cidr_is_read_whole(void **state)
 	assert_int_equal(ranges->cidr[0].prefix.value[0], inet_addr("10.96.0.0"));
 	assert_int_equal(ranges->cidr[1].family, NP_IPV6);
 	assert_int_equal(ranges->cidr[1].bits, 108);
-	assert_string_equal(six->key, "ServiceCIDR six");
+	assert_key(six, "ServiceCIDR six");
 	assert_int_equal(six->service_cidr.cidrs, 1);
 	assert_int_equal(six->service_cidr.cidr[0].family, NP_IPV6);
 }
@@ -233,7 +240,7 @@ static void node_is_read_whole(void **state)
 		"{'type':'InternalIP','address':'10.0.0.7'}]}}");
 
 	(void)state;
-	assert_string_equal(object->key, "Node n1.example");
+	assert_key(object, "Node n1.example");
 	assert_string_equal(object->node.zone, "zone-a");
 	assert_int_equal(object->node.pod_cidrs, 2);
 	assert_int_equal(object->node.pod_cidr[1].family, NP_IPV6);

@@ -22,8 +22,7 @@
 
 #define SERVICES       5000
 #define ENDPOINT_BYTES 200
-#define SERVICE_BYTES  1536
-#define SERVICE_OF_TEN (1024 + 10 * ENDPOINT_BYTES)
+#define SERVICE_BYTES  1024
 
 static const struct tables_options many = {
 	.max_flows = 64, .max_services = 16384, .max_slots = 131072, .max_backends = 65536};
@@ -47,8 +46,7 @@ static void put(struct store_change *change, const char *text)
 {
 	struct kube_object *object = parse(text);
 
-	json_decref(object->json);
-	object->json = NULL;
+	kube_in_journal(object, 0);
 	assert_int_equal(store_change_put(change, &object), 0);
 }
 
@@ -107,8 +105,10 @@ static double load_services(void **state, int endpoints)
 	close_all(*state);
 	empty_tables(*state);
 	open_all(*state);
-	/* These have their place in an array that is there from the beginning. */
-	return after - before + (double)SERVICES * endpoints * sizeof(struct backend);
+	/* These have their place in arrays that are there from the beginning: an endpoint's record,
+	 * and where the two frontends of a service are, its port and its address. */
+	return after - before + (double)SERVICES * endpoints * sizeof(struct backend) +
+	       SERVICES * 2.0 * sizeof(struct frontend *);
 }
 
 static void a_service_and_an_endpoint_take_no_more_than_that(void **state)
@@ -120,7 +120,6 @@ static void a_service_and_an_endpoint_take_no_more_than_that(void **state)
 	print_message("%.0f bytes a service, %.0f bytes an endpoint\n", service, endpoint);
 	assert_true(service <= SERVICE_BYTES);
 	assert_true(endpoint <= ENDPOINT_BYTES);
-	assert_true(service + 10 * endpoint <= SERVICE_OF_TEN);
 }
 
 int main(void)

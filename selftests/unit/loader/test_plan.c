@@ -91,19 +91,21 @@ static const struct plan_frontend *frontend_of(const struct plan *plan, enum pla
 /* C or L, then + if the source is translated; DROP; REJECT. */
 static const char *policy_text(const struct plan *plan, const struct plan_policy *policy)
 {
+	const struct plan_choice choice = plan_choice(plan, policy);
+
 	if (policy->verdict != NP_VERDICT_FORWARD) {
-		assert_null(policy->backend);
-		assert_int_equal(policy->count, 0);
+		assert_int_equal(policy->list, PLAN_NO_LIST);
 		assert_false(policy->snat);
 		return policy->verdict == NP_VERDICT_DROP ? "DROP" : "REJECT";
 	}
-	assert_true(policy->count > 0);
-	if (policy->backend == plan->cluster) {
-		assert_int_equal(policy->count, plan->clusters);
+	assert_true(choice.count > 0);
+	if (policy->list == PLAN_CLUSTER) {
+		assert_ptr_equal(choice.backend, plan->cluster);
+		assert_int_equal(choice.count, plan->clusters);
 		return policy->snat ? "C+" : "C";
 	}
-	assert_ptr_equal(policy->backend, plan->local);
-	assert_int_equal(policy->count, plan->locals);
+	assert_ptr_equal(choice.backend, plan->local);
+	assert_int_equal(choice.count, plan->locals);
 	return policy->snat ? "L+" : "L";
 }
 

@@ -75,6 +75,29 @@ static void a_set_has_what_was_added_and_not_removed(void **state)
 	}
 }
 
+static void an_item_is_put_in_the_place_of_another(void **state)
+{
+	int item[100], again[100], *found;
+	size_t place = 0, count = 0;
+	struct set s = {};
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		item[i] = again[i] = i;
+		assert_int_equal(set_add(&s, hash_of(i, true), &item[i]), 0);
+	}
+	for (int i = 0; i < 100; i++) {
+		set_replace(&s, hash_of(i, true), &item[i], &again[i]);
+		assert_ptr_equal(set_find(&s, hash_of(i, true), is, &i), &again[i]);
+	}
+	while ((found = set_next(&s, &place))) {
+		assert_ptr_equal(found, &again[*found]);
+		count++;
+	}
+	assert_int_equal(count, 100);
+	set_free(&s);
+}
+
 static void a_set_may_be_emptied_while_it_is_gone_over(void **state)
 {
 	int item[100], *found;
@@ -168,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_set_has_what_was_added_and_not_removed),
+		cmocka_unit_test(an_item_is_put_in_the_place_of_another),
 		cmocka_unit_test(a_set_may_be_emptied_while_it_is_gone_over),
 		cmocka_unit_test(equal_texts_are_one),
 		cmocka_unit_test(values_have_the_digest_of_their_equals_alone),

@@ -462,11 +462,11 @@ static void a_change_belongs_to_its_store(void **state)
 
 static int note_key(const struct kube_object *o, void *arg)
 {
-	char *text = arg;
+	char *text = arg, key[KUBE_KEY_MAX];
 
-	if (!strcmp(o->key, "Service ns/web"))
+	if (!strcmp(kube_write_key(o, key), "Service ns/web"))
 		return 7;
-	append(text, 256, "%s%s, ", o->key, "");
+	append(text, 256, "%s%s, ", key, "");
 	return 0;
 }
 

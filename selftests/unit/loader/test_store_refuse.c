@@ -177,6 +177,20 @@ static void a_change_that_does_not_fit_leaves_what_there_was(void **state)
 	assert_int_equal(f->result.applied, 1);
 }
 
+static void what_is_refused_was_delivered_all_the_same(void **state)
+{
+	struct fixture *f = *state;
+
+	change(f, false, 1, "S:a S:b");
+	store_deliver(f->store);
+	f->none[0] = "a";
+	change(f, false, 2, "S:a");
+	assert_string_equal(f->refused, "a ");
+	assert_has(f, "S:a=1 S:b=1 ");
+	assert_true(store_is_delivered(f->store, "Service ns/a"));
+	assert_false(store_is_delivered(f->store, "Service ns/b"));
+}
+
 static void removals_of_a_refused_service_are_undone(void **state)
 {
 	struct fixture *f = *state;
@@ -259,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_service_that_does_not_fit_stays_out),
 		TEST(a_change_that_does_not_fit_leaves_what_there_was),
+		TEST(what_is_refused_was_delivered_all_the_same),
 		TEST(removals_of_a_refused_service_are_undone),
 		TEST(what_others_make_room_for_fits),
 		TEST(a_slice_goes_back_to_its_service),
