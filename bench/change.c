@@ -181,16 +181,17 @@ static int supervise(struct change_config *c, const char *json)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static void usage(void)
+static void usage(int code)
 {
-	fputs("usage: change [-q] [-s SERVICES] [--json FILE]\n"
+	fputs("Usage: change [OPTION]...\n"
 	      "Time, memory and CPU of changes, with 1,000, 10,000 and 100,000 services of 10\n"
-	      "endpoints, beside iptables-restore and nft (to 10,000). As root.\n"
-	      "  -q           quick: 1,000 services\n"
-	      "  -s SERVICES  with so many\n"
-	      "  --json FILE  every sample, as JSON\n",
-	      stderr);
-	exit(2);
+	      "endpoints, beside iptables-restore and nft (to 10,000). Needs root.\n"
+	      "  -q, --quick   1,000 services: 20 seconds\n"
+	      "  -s SERVICES   with so many\n"
+	      "  --json FILE   every sample, as JSON\n"
+	      "Exit: 0 done, 1 failed, 2 usage.\n",
+	      code ? stderr : stdout);
+	exit(code);
 }
 
 int main(int argc, char **argv)
@@ -204,13 +205,15 @@ int main(int argc, char **argv)
 				  .seconds = 3,
 				  .rules_most = 10000,
 				  .rules_seconds = 40};
-	static const struct option options[] = {
-		{"quick", no_argument, NULL, 'q'}, {"json", required_argument, NULL, 'j'}, {}};
+	static const struct option options[] = {{"quick", no_argument, NULL, 'q'},
+						{"json", required_argument, NULL, 'j'},
+						{"help", no_argument, NULL, 'h'},
+						{}};
 	const char *json = NULL;
 	char self[PATH_MAX];
 	int o;
 
-	while ((o = getopt_long(argc, argv, "qs:", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "qs:h", options, NULL)) != -1) {
 		if (o == 'q')
 			c = (struct change_config){.services = quick,
 						   .endpoints = 10,
@@ -224,10 +227,10 @@ int main(int argc, char **argv)
 		else if (o == 'j')
 			json = optarg;
 		else
-			usage();
+			usage(o == 'h' ? 0 : 2);
 	}
 	if (optind != argc)
-		usage();
+		usage(2);
 	machine_results("change", json);
 	machine_read(&machine);
 	if (!realpath("/proc/self/exe", self))

@@ -87,29 +87,42 @@ static void choose(struct world *w, const char *only)
 	}
 }
 
-static void usage(void)
+static void usage(int code)
 {
-	fprintf(stderr,
-		"usage: packet [-q] [-n packets] [-r rounds (to %d)] [-o ROWS] [--counts] "
-		"[--stack FILE] [--json FILE]\n"
-		"ROWS: those with this in their name; --counts: run nothing for its time;\n"
-		"--stack FILE: of \"selftests/stack.py --list\"\n",
+	fprintf(code ? stderr : stdout,
+		"Usage: packet [OPTION]...\n"
+		"Nanoseconds a packet of each program and path, by BPF_PROG_TEST_RUN, over an "
+		"empty\n"
+		"program; calls into the kernel, instructions, bytes. Needs root.\n"
+		"  -q, --quick        3 rounds: 15 seconds\n"
+		"  -n, --packets N    in a round\n"
+		"  -r, --rounds N     15, to %d\n"
+		"  -o, --only TEXT    rows that have it in their name\n"
+		"  --counts           what does not vary, no times\n"
+		"  --stack FILE       bytes of stack, by selftests/stack.py --list\n"
+		"  --json FILE        every sample, as JSON\n"
+		"Exit: 0 done, 1 failed, 2 usage.\n",
 		ROUNDS_MAX);
-	exit(2);
+	exit(code);
 }
 
 static void parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = {
-		{"quick", no_argument, NULL, 'q'},	  {"packets", required_argument, NULL, 'n'},
-		{"rounds", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'},
-		{"counts", no_argument, NULL, 'c'},	  {"stack", required_argument, NULL, 's'},
-		{"json", required_argument, NULL, 'j'},	  {},
+		{"quick", no_argument, NULL, 'q'},
+		{"packets", required_argument, NULL, 'n'},
+		{"rounds", required_argument, NULL, 'r'},
+		{"only", required_argument, NULL, 'o'},
+		{"counts", no_argument, NULL, 'c'},
+		{"stack", required_argument, NULL, 's'},
+		{"json", required_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{},
 	};
 	bool counts = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "qn:r:o:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "qn:r:o:h", options, NULL)) != -1) {
 		if (c == 'q') {
 			o->repeat = 30000;
 			o->rounds = 3;
@@ -126,11 +139,11 @@ static void parse_options(int argc, char **argv, struct options *o)
 		} else if (c == 'j') {
 			o->json = optarg;
 		} else {
-			usage();
+			usage(c == 'h' ? 0 : 2);
 		}
 	}
 	if (!o->repeat || !o->rounds || o->rounds > ROUNDS_MAX || optind != argc)
-		usage();
+		usage(2);
 	if (counts)
 		o->rounds = 0;
 }
