@@ -348,7 +348,6 @@ static void open_world(struct world *w)
 	rc = tables_open(&o, &w->tables, &why);
 	if (rc)
 		die(why, rc);
-	w->tables->config->routes_shared = 1; /* as nearpathd finds it with these routes */
 	rc = nodeport_fill(w->tables, NP_IPV4, now) ?: nodeport_fill(w->tables, NP_IPV6, now);
 	if (rc)
 		die("flow tables", rc);
@@ -535,6 +534,7 @@ int main(int argc, char **argv)
 		for (enum mode mode = 0; mode < MODES; mode++)
 			warm(&w, &w.result[i], mode, &o);
 	for (uint32_t round = 0; round < o.rounds; round++) {
+		state_share_routes(w.tables);
 		fprintf(stderr, "\rforward: round %u of %u ", round + 1, o.rounds);
 		run_round(&w, round);
 	}

@@ -42,6 +42,7 @@ static void run(struct world *w, const struct options *o, bool large)
 		if (is_large(&w->result[i]) == large)
 			prove(w, &w->result[i]);
 	for (uint32_t round = 0; round < o->rounds; round++) {
+		state_share_routes(w->tables);
 		fprintf(stderr, "\rpacket: %s flows, round %u of %u ",
 			large ? "1,048,576" : "to 65,536", round + 1, o->rounds);
 		/* New flows come last, and are gone before the next round. */

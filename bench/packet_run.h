@@ -267,7 +267,7 @@ static inline int open_tables(struct world *w, uint32_t flows, uint32_t crowd, c
 	if (rc)
 		die("XDP on a veth", rc);
 	w->crowd = crowd;
-	w->tables->config->routes_shared = 1; /* as nearpathd finds it with these routes */
+	state_share_routes(w->tables);
 	state_fill_services(w->tables);
 	reset_flows(w, NP_IPV4);
 	reset_flows(w, NP_IPV6);

@@ -244,6 +244,12 @@ static inline void state_use_backend(struct tables *t, int family)
 								 .zone = NP_ZONE_OTHER};
 }
 
+/* For a minute, as nearpathd does every moment with routes like these. */
+static inline void state_share_routes(struct tables *t)
+{
+	t->config->routes_shared = (tables_jiffies() + 60 * tables_hertz()) | 1;
+}
+
 static inline void state_fill_services(struct tables *t)
 {
 	state_service(t, NP_IPV4, 0, false);

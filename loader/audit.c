@@ -207,6 +207,7 @@ static void config(struct daemon *d, uint32_t place, const struct compare *c)
 	wanted.handover = d->tables->config->handover;	 /* migrate.c's */
 	wanted.conntrack = d->tables->config->conntrack; /* the programs' */
 	wanted.filter = d->tables->config->filter & 1;	 /* sweep.c's */
+	wanted.routes_shared = d->tables->config->routes_shared;
 	wanted.netns_cookie = sockets_cookie(d->sockets) ?: d->tables->config->netns_cookie;
 	for (size_t i = 0; i < ARRAY_SIZE(config_members); i++) {
 		const struct config_member *m = &config_members[i];

@@ -22,7 +22,7 @@
 #include "util.h"
 
 /* The network is looked at again this long after it last changed. */
-static const struct timeval settle = {.tv_usec = 50000};
+static const struct timeval settle = {.tv_usec = 50000}, watch = {.tv_usec = 250000};
 
 void daemon_log(const char *format, ...)
 {
@@ -35,13 +35,27 @@ void daemon_log(const char *format, ...)
 	va_end(args);
 }
 
+/* Told again and again: programs go on when nobody is here any more to see a change. */
+static void share_routes(struct daemon *d)
+{
+	const uint32_t until = d->routes_shared ? (tables_jiffies() + tables_hertz()) | 1 : 0;
+
+	__atomic_store_n(&d->tables->config->routes_shared, until, __ATOMIC_RELEASE);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	share_routes(arg);
+}
+
 static void later(struct daemon *d)
 {
 	d->routes = true;
 	routes_forget(d->source_routes);
-	d->config.routes_shared = false; /* until it is known again */
-	__atomic_store_n(&d->tables->config->routes_shared, 0, __ATOMIC_RELEASE);
-	if (d->events[3])
+	d->routes_shared = false; /* until it is known again */
+	share_routes(d);
+	if (d->events[3] && !evtimer_pending(d->events[3], NULL))
 		evtimer_add(d->events[3], &settle);
 }
 
@@ -91,7 +105,8 @@ static void write_config(struct daemon *d)
 {
 	size_t left_out = node_config(&d->node, &d->config);
 
-	d->config.routes_shared = routes_shared(d->source_routes);
+	d->routes_shared = routes_shared(d->source_routes);
+	share_routes(d);
 	node_config_write(d->tables->config, &d->config);
 	if (left_out)
 		daemon_log(
@@ -331,10 +346,11 @@ static int start_events(struct daemon *d)
 	d->events[2] = evsignal_new(d->base, SIGINT, on_signal, d);
 	d->events[3] = evtimer_new(d->base, on_settled, d);
 	d->events[4] = event_new(d->base, -1, 0, on_departed, d);
-	for (i = 0; i < 5; i++)
+	d->events[5] = event_new(d->base, -1, EV_PERSIST, on_watch, d);
+	for (i = 0; i < 6; i++)
 		if (!d->events[i] || (i < 3 && event_add(d->events[i], NULL)))
 			return -ENOMEM;
-	return 0;
+	return event_add(d->events[5], &watch) ? -ENOMEM : 0;
 }
 
 static int start_parts(struct daemon *d)

@@ -65,24 +65,26 @@ struct daemon {
 	struct server *server;
 	struct monitor *monitor; /* what is asked of it by HTTP */
 	struct takeover *takeover;
-	struct event *events[5]; /* netlink, SIGTERM, SIGINT, settling timer, grace period */
-	char *links;		 /* directory of pinned links */
-	char *switches;		 /* file of switches set by hand */
-	int lock_fd;		 /* holds the state directory */
-	int tables_fd;		 /* holds the bpffs directory */
+	/* netlink, SIGTERM, SIGINT, settling timer, grace period, routes_shared */
+	struct event *events[6];
+	char *links;	/* directory of pinned links */
+	char *switches; /* file of switches set by hand */
+	int lock_fd;	/* holds the state directory */
+	int tables_fd;	/* holds the bpffs directory */
 	uint64_t revision;
 	time_t started;
-	bool synced;	/* objects have been delivered, now or before a restart */
-	bool delivered; /* whole: none is under way, in which more may come (method_sync.c) */
-	bool routes;	/* the network changed and has not been looked at again */
-	bool resync;	/* links and addresses are to be asked for again */
-	bool known;	/* there are no flows of objects that are yet to be delivered */
-	bool swept;	/* flows were compared with the endpoints since the start */
-	size_t marked;	/* TCP flows to departed endpoints, when they were last looked at */
-	bool damaged;	/* part of the state could not be read: what was adopted stays */
-	bool behind;	/* the journal has not all that the store has: writing failed */
-	bool replaying; /* start-up: collect, publish at the end */
-	bool held;	/* only tables of another version know the objects: nothing is attached */
+	bool synced;	    /* objects have been delivered, now or before a restart */
+	bool delivered;	    /* whole: none is under way, in which more may come (method_sync.c) */
+	bool routes;	    /* the network changed and has not been looked at again */
+	bool routes_shared; /* as far as routes.h knows, if nothing changed since */
+	bool resync;	    /* links and addresses are to be asked for again */
+	bool known;	    /* there are no flows of objects that are yet to be delivered */
+	bool swept;	    /* flows were compared with the endpoints since the start */
+	size_t marked;	    /* TCP flows to departed endpoints, when they were last looked at */
+	bool damaged;	    /* part of the state could not be read: what was adopted stays */
+	bool behind;	    /* the journal has not all that the store has: writing failed */
+	bool replaying;	    /* start-up: collect, publish at the end */
+	bool held; /* only tables of another version know the objects: nothing is attached */
 	struct change *change; /* that is under way; others wait */
 	struct departing departing;
 	struct background *background;

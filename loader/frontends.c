@@ -219,5 +219,5 @@ void frontend_remove(struct publisher *p, struct frontend *f)
 	set_remove(&p->frontends, hash_of(&f->service.key), f);
 	version_give(p, f);
 	if (++p->forgotten > FORGOTTEN_LEAST + p->frontends.count / 2)
-		refilter(p);
+		frontends_settled(p);
 }

@@ -387,16 +387,28 @@ int netlink_receive(struct netlink *netlink)
 }
 
 /* One request, all of its answer. -EINTR: a dump was not of one moment. */
+/* Why a dump ended halfway, by its last message, which libmnl 1.0.4 does not read. */
+static int dump_error(const void *buffer, int size)
+{
+	const struct nlmsghdr *message = buffer;
+
+	while (mnl_nlmsg_ok(message, size) && message->nlmsg_type != NLMSG_DONE)
+		message = mnl_nlmsg_next(message, &size);
+	if (!mnl_nlmsg_ok(message, size) || mnl_nlmsg_get_payload_len(message) < sizeof(int))
+		return 0;
+	return *(const int *)mnl_nlmsg_get_payload(message);
+}
+
 static int talk(struct mnl_socket *nl, const struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 {
 	_Alignas(struct nlmsghdr) char buffer[MESSAGE_SIZE];
+	ssize_t size = 0;
 	int more = 1;
 
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (more > 0) {
-		ssize_t size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
-
+		size = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
 		if (size < 0 && errno == EINTR)
 			continue;
 		if (size < 0)
@@ -407,7 +419,7 @@ static int talk(struct mnl_socket *nl, const struct nlmsghdr *request, mnl_cb_t 
 		more = mnl_cb_run(buffer, (size_t)size, request->nlmsg_seq,
 				  mnl_socket_get_portid(nl), cb, arg);
 	}
-	return more < 0 ? -errno : 0;
+	return more < 0 ? -errno : dump_error(buffer, (int)size);
 }
 
 static struct nlmsghdr *put_request(struct netlink *self, char *buffer, uint16_t type,

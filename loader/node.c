@@ -264,7 +264,6 @@ void node_config_write(struct np_config *to, const struct np_config *wanted)
 	store_words(&to->node_addr6, &wanted->node_addr6, sizeof(to->node_addr6));
 	__atomic_store_n(&to->localhost_nodeports4, wanted->localhost_nodeports4, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->localhost_nodeports6, wanted->localhost_nodeports6, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->routes_shared, wanted->routes_shared, __ATOMIC_RELAXED);
 }
 
 static union np_addr own_address(const struct node *node, uint8_t family)

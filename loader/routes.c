@@ -37,7 +37,8 @@ struct cells {
 	uint8_t family;
 	bool made;   /* of what the kernel has now */
 	bool failed; /* no memory, too many: all are asked for */
-	bool flows;  /* more than addresses decides: several hops, rules for ports or TOS */
+	bool flows; /* more than addresses decides: several hops, rules for ports or TOS; or unknown
+		     */
 };
 
 struct routes {
@@ -217,7 +218,9 @@ static int dump_all(struct routes *r, struct cells *c)
 		return rc;
 	add_scopes(c);
 	rc = rc ?: netlink_each(r->netlink, RTM_GETADDR, &addr, sizeof(addr), on_addr, c);
-	return rc ?: netlink_each(r->netlink, RTM_GETADDRLABEL, &label, sizeof(label), on_label, c);
+	if (!rc)
+		rc = netlink_each(r->netlink, RTM_GETADDRLABEL, &label, sizeof(label), on_label, c);
+	return rc == -EOPNOTSUPP ? 0 : rc; /* a kernel without IPv6 has no labels */
 }
 
 static int by_place(const void *first, const void *second)
@@ -265,7 +268,7 @@ static void make(struct routes *r, struct cells *c)
 	add(c, NULL, 0, false);
 	add_special(c);
 	if (dump_all(r, c))
-		c->failed = true;
+		c->failed = c->flows = true;
 	if (c->failed)
 		return;
 	qsort(c->cell, c->count, sizeof(*c->cell), by_place);
@@ -323,7 +326,7 @@ bool routes_shared(struct routes *r)
 	for (size_t i = 0; i < ARRAY_SIZE(r->cells); i++) {
 		if (!r->cells[i].made)
 			make(r, &r->cells[i]);
-		if (r->cells[i].failed || r->cells[i].flows)
+		if (r->cells[i].flows)
 			return false;
 	}
 	return true;

@@ -175,6 +175,8 @@ static int look_at(const struct nlmsghdr *message, void *arg)
 	struct doomed *d = arg;
 	int rc = 0;
 
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*m))
+		return MNL_CB_OK;
 	if (d->protocol == IPPROTO_UDP)
 		rc = ask_peer(d->tables, m, &peer);
 	else

@@ -92,7 +92,7 @@ struct np_config {
 	__u32 handover;	     /* enum np_handover */
 	__u32 conntrack;     /* 1: it is at work in this network namespace. Programs set it, too */
 	__u32 filter;	     /* which half of flow_filter is looked into */
-	__u32 routes_shared; /* 1: routes depend on addresses, not on ports: maps/route.h */
+	__u32 routes_shared; /* jiffies until which routes depend on addresses alone: route.h */
 };
 NP_STATIC_ASSERT(sizeof(struct np_config) == 752);
 

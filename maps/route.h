@@ -18,6 +18,17 @@ enum np_route_kind {
 	NP_ROUTE_MTU,	   /* the way back out of a device, of which only the MTU is known */
 };
 
+/*
+ * Is it known still that flows between two addresses go one way? until: np_config.routes_shared,
+ * for a second more as long as nearpathd is there to see a change; 0: it is not so. In jiffies.
+ */
+#define NP_ROUTES_WATCHED 0x10000 /* more than any until is ahead */
+
+static inline __attribute__((always_inline)) int np_routes_shared_at(__u32 until, __u32 now)
+{
+	return until && until - now - 1 < NP_ROUTES_WATCHED;
+}
+
 /* Source and destination as the packet is to have them when it leaves. */
 struct np_route {
 	union np_addr src;

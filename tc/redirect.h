@@ -96,7 +96,9 @@ static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet
 #define np_length	redirect_length
 #define NP_FIB_KIND	NP_ROUTE_REDIRECT
 /* What conntrack does may differ by ports. */
-#define np_routes_shared() false
+#define np_routes_shared(now) false
+/* All are TCP. The source that was judged is another one in the next life of the record. */
+#define np_route_more(hit, protocol) ((hit)->seq >> 1 & 0xFF)
 #include "../datapath/fib.h"
 
 /* Not a verdict: the packet is one for the long way. */

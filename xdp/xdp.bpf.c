@@ -58,12 +58,12 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
-static __always_inline bool routes_shared(void)
+static __always_inline bool routes_shared(__u32 now)
 {
 	__u32 zero = 0;
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
 
-	return c && c->routes_shared;
+	return c && np_routes_shared_at(*(volatile __u32 *)&c->routes_shared, now);
 }
 
 #define np_ifindex(ctx)			       ((ctx)->ingress_ifindex)
@@ -72,6 +72,7 @@ static __always_inline bool routes_shared(void)
 #define np_may_go(ctx, p, r, to, name, family) true
 #define NP_FIB_KIND			       NP_ROUTE_XDP
 #define np_routes_shared		       routes_shared
+#define np_route_more(hit, protocol)	       (protocol)
 #include "../datapath/fib.h"
 
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */

@@ -129,7 +129,7 @@ static void reset_config(void)
 	for (size_t i = 0; i < NP_SERVICE_CIDRS; i++)
 		c->service_cidr4[i] = c->service_cidr6[i] = cidr_nobody();
 	c->localhost_nodeports4 = c->localhost_nodeports6 = 0;
-	c->routes_shared = 1;
+	c->routes_shared = (tables_jiffies() + 60 * tables_hertz()) | 1;
 }
 
 int world_open(void)

@@ -172,6 +172,9 @@ static void addresses_that_have_gone_are_forgotten(void **state)
 	char spec[80];
 
 	PUBLISH(f, "ns/stays", IP("1"), "1");
+	publish_sweep(f->p);
+	publish_addresses_begin(f->p);
+	publish_addresses_end(f->p);
 	for (unsigned n = 2; n < 1200; n++) {
 		snprintf(spec, sizeof(spec),
 			 "'clusterIP':'10.97.%u.%u','ports':[{'name':'http','port':80}]", n / 250,
