@@ -25,6 +25,7 @@ CLUSTER_CIDR=10.128.0.0/9
 ENDPOINTS=2 # of each service but the tested ones, which have one
 # nearpath's tables are of one size at all counts, so that the count alone differs.
 PART_LINES=40000 # objects of one delivery's part
+LOAD_SECONDS=90	 # kube-proxy's rules, at most
 NEARPATH_SIZES=(--max-services 262144 --max-backends 262144)
 
 # wait_on COMMAND...: in the background and waited for, so that a signal is acted on at once.
@@ -104,13 +105,14 @@ load_hooks() {
 	:
 }
 
-# kubeproxy MODE WORLD COMMAND...: kube-proxy's rules for the objects, given to the command there.
+# kubeproxy MODE WORLD COMMAND...: kube-proxy's rules for the objects, given to the command there. 124
+# or 137: it took more than $LOAD_SECONDS.
 kubeproxy() {
 	local mode=$1 world=$2
 	shift 2
 	in_ns "$world" "$NEARPATH_BUILD/bench/kubeproxy" "$mode" --cluster-cidr "$CLUSTER_CIDR" \
 		<"$NP_DIR/objects.json" >"$NP_DIR/$mode.rules" &&
-		in_ns "$world" "$@" <"$NP_DIR/$mode.rules"
+		in_ns "$world" timeout -k 5 "$LOAD_SECONDS" "$@" <"$NP_DIR/$mode.rules"
 }
 
 load_iptables() {

@@ -64,6 +64,7 @@ static inline struct table_sizes count_tables(const struct tables *t)
 			 bytes_each(t, TABLE_flow_index6, t->size[TABLE_flows6]),
 		.service = tables_value_size(TABLE_services) +
 			   bytes_each(t, TABLE_frontends, services) +
+			   bytes_each(t, TABLE_address_filter, services) +
 			   bytes_each(t, TABLE_service_stats, services),
 		.endpoint = tables_value_size(TABLE_backends) +
 			    bytes_each(t, TABLE_snat_ports, t->size[TABLE_backends]) +

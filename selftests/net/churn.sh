@@ -111,7 +111,7 @@ at_least() {
 }
 
 churned() {
-	check "endpoints changed" at_least "$(grep -c '^applied' "$NP_DIR/churn.log")" 150
+	check "endpoints changed" at_least "$(grep -c '^applied' "$NP_DIR/churn.log")" 50
 	check "there was no daemon at times" at_least "$(grep -c '^no daemon' "$NP_DIR/churn.log")" 2
 }
 
