@@ -4,7 +4,7 @@
  * includer defines np_ctx; np_ifindex(ctx), the device the packet came in by; np_may_leave(ctx,
  * ifindex), whether it may go out by that one; np_length(ctx, p, family), the bytes from the IP
  * header on that an MTU limits; np_may_go(ctx, p, r, to, name, family), whether the flow's packets
- * may at all, where r->src may be written; NP_FIB_KIND, an enum np_route_kind; and
+ * may at all, where r->src may be written; NP_FIB_KIND, an enum np_route_kind;
  * np_routes_shared(now), whether flows between the same addresses go the same way; and
  * np_route_more(hit, protocol), 8 bits by which an entry differs that is one flow's.
  */

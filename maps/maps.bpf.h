@@ -169,7 +169,7 @@ struct {
 	__type(value, struct np_service_stats);
 } service_stats SEC(".maps");
 
-/* What the FIB said, by CPU and flow: XDP's alone. */
+/* What the FIB said, by CPU: maps/route.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
