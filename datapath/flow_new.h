@@ -177,11 +177,10 @@ static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 nam
 
 static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, int family)
 {
-	__u32 name = how & NAME_MASK;
-	__u32 number = entry_record(entry), seq;
+	__u32 name = entry_name(entry), number = entry_record(entry), seq;
 	struct np_flow *flow = flow_record(number, family);
 
-	if (!t || !flow || entry_name(entry) != name)
+	if (!t || !flow)
 		return 0;
 	seq = *(volatile __u32 *)&flow->seq; /* first: what is found to be over is what ends */
 	flow = flow_after(flow, seq);
@@ -195,7 +194,11 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 	return 0;
 }
 
-/* Is the name taken by another flow? One that is over is ended and does not count. */
+/*
+ * Does the entry stand for this tuple, by whichever name and be it for the flow itself (a client
+ * that is its own backend, known by the port it listens on: both ways would look the same)? A flow
+ * that is over is ended and does not count.
+ */
 __noinline int flow_name_taken(struct tuple *t, __u64 entry, __u32 how, __u32 family)
 {
 	return family == NP_IPV4 ? name_taken(t, entry, how, NP_IPV4)

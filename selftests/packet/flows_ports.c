@@ -18,6 +18,41 @@ static const char *const state_twins[] = {
 	.moved = {{NP_REASON_NEW_FLOW, 1}, {NP_REASON_TRANSLATED, 1}, {NP_REASON_PORT_MOVED, 1}}
 #define DIRECT_MOVED .moved = {{NP_REASON_TRANSLATED, 1}, {NP_REASON_PORT_MOVED, 1}}
 
+/* One pod that listens on two of the ports for translation: see world.c. */
+static const char *const state_listens_there[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	SLICE_AT("20500", "4", "web", ENDPOINT("4", "local", "node1")),
+	SLICE_AT("20500", "6", "web", ENDPOINT("6", "local", "node1")),
+	CLUSTER_IP("twin", "cluster2", ""),
+	SLICE_AT("20501", "4", "twin", ENDPOINT("4", "local", "node1")),
+	SLICE_AT("20501", "6", "twin", ENDPOINT("6", "local", "node1")),
+	NULL,
+};
+
+/* It is this port's turn to be a source port, at every backend. */
+static void turn_of(unsigned port)
+{
+	const struct np_settings *s = world.tables->settings;
+	uint32_t turn = 0;
+
+	while (s->snat_port_first + (turn * NP_SNAT_STRIDE + (uint32_t)world.tables->hash_key[0]) %
+					    s->snat_port_count !=
+	       port)
+		turn++;
+	for (uint32_t i = 0; i < world.tables->size[TABLE_snat_ports]; i++)
+		world.tables->snat_ports[i].next = turn;
+}
+
+static void turn_of_20500(void)
+{
+	turn_of(20500);
+}
+
+static void turn_of_20501(void)
+{
+	turn_of(20501);
+}
+
 static const struct test tests[] = {
 	{"two frontends, one backend: the second gets another source port", state_twins,
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
@@ -45,6 +80,35 @@ static const struct test tests[] = {
 		   .out = {.src = "vip:80", .dst = "client:40000"}, HIT},
 		  {EGRESS, SENDS("remote:8080", "client:?1"),
 		   .out = {.src = "external:80", .dst = "client:40000"}, HIT}}},
+	{"hairpin: never from the port it listens on, or both ways would be one",
+	 state_listens_there,
+	 .step = {{INGRESS, OPENS("local:40000", "cluster:80"),
+		   .out = {.src = "local:?0", .dst = "local:20500"}, NEW, .action = turn_of_20500},
+		  {EGRESS, OPENS("local:?0", "local:20500"), .out = {.src = "snat:?0"}, HIT},
+		  {INGRESS, SENDS("local:20500", "snat:?0"), .out = {.dst = "local:?0"}, HIT},
+		  {EGRESS, SENDS("local:20500", "local:?0"),
+		   .out = {.src = "cluster:80", .dst = "local:40000"}, HIT}}},
+	{"hairpin: nor so that one way of one is the other way of another", state_listens_there,
+	 .step = {{INGRESS, OPENS("local:40000", "cluster:80"),
+		   .out = {.src = "local:20501", .dst = "local:20500"}, NEW,
+		   .action = turn_of_20501},
+		  {INGRESS, OPENS("local:40000", "cluster2:80"),
+		   .out = {.src = "local:?0", .dst = "local:20501"}, NEW, .action = turn_of_20500},
+		  {EGRESS, OPENS("local:20501", "local:20500"), .out = {.src = "snat:20501"}, HIT},
+		  {EGRESS, OPENS("local:?0", "local:20501"), .out = {.src = "snat:?0"}, HIT},
+		  {EGRESS, SENDS("local:20500", "local:20501"),
+		   .out = {.src = "cluster:80", .dst = "local:40000"}, HIT},
+		  {EGRESS, SENDS("local:20501", "local:?0"),
+		   .out = {.src = "cluster2:80", .dst = "local:40000"}, HIT}}},
+	{"another client may be known by the port the backend listens on", state_listens_there,
+	 .step = {{INGRESS, OPENS("client:40000", "node:30080"),
+		   .out = {.src = "client:20500", .dst = "local:20500"}, NEW,
+		   .action = turn_of_20500},
+		  {EGRESS, OPENS("client:20500", "local:20500"), .out = {.src = "snat:20500"}, HIT},
+		  {INGRESS, SENDS("local:20500", "snat:20500"), .out = {.dst = "client:20500"},
+		   HIT},
+		  {EGRESS, SENDS("local:20500", "client:20500"),
+		   .out = {.src = "node:30080", .dst = "client:40000"}, HIT}}},
 	{"two clients, one port, source translated", state_twins,
 	 .step = {{INGRESS, OPENS("client:40000", "vip:80"),
 		   .out = {.src = "client:?0", .dst = "remote:8080"}, NEW},
