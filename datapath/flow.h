@@ -433,15 +433,25 @@ static __always_inline void flow_track_udp(union np_flow_word *f, const struct f
 		f->state = NP_FLOW_UDP_STREAM;
 }
 
+/* Which way the handshake goes, see NP_FLOW_STACK; by_stack: this packet goes through it. */
+static __always_inline void flow_track_way(union np_flow_word *f, bool by_stack)
+{
+	if (f->state > NP_FLOW_TCP_SYN_RECV && f->state != NP_FLOW_SCTP_NEW)
+		f->flags &= ~NP_FLOW_STACK;
+	else if (by_stack && f->flags & NP_FLOW_REMOTE)
+		f->flags |= NP_FLOW_STACK;
+}
+
 /* How often a change is tried: another CPU may change the same flow at the same time. */
 #define FLOW_CHANGE_TRIES 4
 
 #define FLOW_FROM_CLIENT 0x100
+#define FLOW_BY_STACK	 0x200
 
 /*
- * A packet that may change the state of a flow; how: its flags, and FLOW_FROM_CLIENT. The record
- * may have been ended since the packet found it, and have another life: a word that does not tell
- * of the life that seq stands for is left alone. A BPF global function: few packets of a connection
+ * A packet that may change the state of a flow; how: its flags, and the two above. The record may
+ * have been ended since the packet found it, and have another life: a word that does not tell of
+ * the life that seq stands for is left alone. A BPF global function: few packets of a connection
  * come here.
  */
 __noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number, __u32 family)
@@ -471,6 +481,7 @@ __noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number,
 			flow_track_sctp(&next, &news);
 		else
 			flow_track_udp(&next, &news);
+		flow_track_way(&next, how & FLOW_BY_STACK);
 		if (next.all == was.all ||
 		    __sync_val_compare_and_swap(&f->word.all, was.all, next.all) == was.all)
 			return 0;
@@ -492,11 +503,12 @@ static __always_inline bool flow_is_news(const struct np_flow *f, bool from_clie
 }
 
 /*
- * Write into the record what a packet of it tells; end: of the packet. Stores only what changes. A
- * late store of the time into another life makes that look idle until its next packet, no more.
+ * Write into the record what a packet of it tells; end: of the packet; way: FLOW_BY_STACK or 0.
+ * Stores only what changes. A late store of the time into another life makes that look idle until
+ * its next packet, no more.
  */
 static __always_inline void flow_track(const struct flow_hit *hit, const struct packet *p,
-				       void *end, __u32 now, int family)
+				       void *end, __u32 now, __u32 way, int family)
 {
 	bool from_client = hit->name == NP_NAME_FORWARD || hit->name == NP_NAME_SNAT;
 	const struct tcphdr *tcp = p->l4;
@@ -509,8 +521,8 @@ static __always_inline void flow_track(const struct flow_hit *hit, const struct 
 	/* The parser has seen to the end, but the verifier forgets where protocols meet. */
 	if (p->tuple.protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end)
 		number = bpf_ntohl(from_client ? tcp->ack_seq : tcp->seq);
-	flow_change(hit->number, hit->seq, p->tcp_flags | (from_client ? FLOW_FROM_CLIENT : 0),
-		    number, family);
+	flow_change(hit->number, hit->seq,
+		    p->tcp_flags | (from_client ? FLOW_FROM_CLIENT : 0) | way, number, family);
 }
 
 /* Does the backend the flow was given still serve someone? */

@@ -80,9 +80,14 @@ NP_STATIC_ASSERT(NP_FLOW_STATES <= NP_FLOW_STATES_ROOM);
 #define NP_FLOW_REMOTE	      0x08 /* the backend is on another node: XDP may carry it */
 #define NP_FLOW_ALIVE_CLIENT  0x10 /* sent something other than RST after one was seen */
 #define NP_FLOW_ALIVE_BACKEND 0x20
-#define NP_FLOW_DEPARTED      0x40   /* the endpoint is gone; nearpathd's. See loader/flows.h */
-#define NP_FLOW_LIFE	      0xFF00 /* the low bits of seq / 2: whose life the word tells of */
-#define NP_FLOW_LIFE_OF(seq)  ((__u16)((seq) >> 1 << 8))
+#define NP_FLOW_DEPARTED      0x40 /* the endpoint is gone; nearpathd's. See loader/flows.h */
+/*
+ * Some of its handshake went by tc and the host's stack. All of it is to, whatever XDP could carry:
+ * conntrack takes what follows half a handshake for INVALID, and kube-proxy's rules drop that.
+ */
+#define NP_FLOW_STACK	     0x80
+#define NP_FLOW_LIFE	     0xFF00 /* the low bits of seq / 2: whose life the word tells of */
+#define NP_FLOW_LIFE_OF(seq) ((__u16)((seq) >> 1 << 8))
 
 /*
  * What packets, and nearpathd, change of a flow that others may end at the same time: one word, and

@@ -150,7 +150,7 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 	if (!r)
 		return REDIRECT_NO;
 	ifindex = r->ifindex;
-	flow_track(&hit, &p, end, now, family);
+	flow_track(&hit, &p, end, now, 0, family);
 	if (iface->flags & NP_IFACE_STATS)
 		count(NP_HOOK_INGRESS, NP_REASON_TRANSLATED);
 	rewrite_direct(skb, &p, &to, 1, family);

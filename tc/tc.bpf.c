@@ -265,7 +265,7 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 
 	if (!flow_unchanged(hit, &to, family))
 		return false;
-	flow_track(hit, p, (void *)(long)skb->data_end, now32(), family);
+	flow_track(hit, p, (void *)(long)skb->data_end, now32(), FLOW_BY_STACK, family);
 	if (iface->flags & NP_IFACE_STATS)
 		count(hook, NP_REASON_TRANSLATED);
 	if (np.direct_checksum)

@@ -85,7 +85,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 	struct tuple to;
 
 	/* What is to be reset is answered by tc. */
-	if ((hit->flow->flags & (NP_FLOW_REMOTE | NP_FLOW_DEPARTED)) != NP_FLOW_REMOTE ||
+	if ((hit->flow->flags & (NP_FLOW_REMOTE | NP_FLOW_DEPARTED | NP_FLOW_STACK)) !=
+		    NP_FLOW_REMOTE ||
 	    !p->plain || p->fragment || packet_ttl(p, family) <= 1 ||
 	    checksum_is_partial(p, (void *)(long)ctx->data_end, family))
 		return TODO_PASS;
@@ -97,7 +98,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const s
 		count(NP_HOOK_XDP, NP_REASON_XDP_NO_ROUTE);
 		return TODO_PASS;
 	}
-	flow_track(hit, p, (void *)(long)ctx->data_end, now, family);
+	flow_track(hit, p, (void *)(long)ctx->data_end, now, 0, family);
 	rewrite(p, &to, CHECKSUM_WHOLE, (void *)(long)ctx->data_end, 1, family);
 	__builtin_memcpy(eth, r->mac, sizeof(r->mac));
 	out->ifindex = r->ifindex;

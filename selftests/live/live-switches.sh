@@ -40,6 +40,25 @@ one_sided() {
 	nearpath_at node-a iface set "$device" xdp=generic >/dev/null
 }
 
+# The way to the backend is not known when connections begin, so XDP leaves their SYN to the stack:
+# conntrack is to see the whole handshake, or none of what follows is valid when XDP is off.
+half_seen() {
+	local device
+	in_ns node-a ip neigh flush dev zlink
+	world_load_start half-seen outside --connect "${WORLD_NODE_IP4[node-a]}:30081" --keep \
+		--interval-us 5000 --concurrency 5 --timeout-ms 4000 --seconds 1
+	sleep 0.3
+	for device in eth0 zlink; do
+		nearpath_at node-a iface set "$device" xdp=off >/dev/null
+	done
+	world_load_end half-seen || true
+	check_equal "begun without a neighbour, XDP switched off: failed" "0 " \
+		"$(world_result half-seen failed) $(world_names half-seen errors | xargs)"
+	for device in eth0 zlink; do
+		nearpath_at node-a iface set "$device" xdp=generic >/dev/null
+	done
+}
+
 main() {
 	local turn
 	np_init
@@ -51,6 +70,7 @@ main() {
 	world_apply node-a
 	one_sided eth0
 	one_sided zlink
+	half_seen
 	world_load_start kept outside --connect "${WORLD_NODE_IP4[node-a]}:30081" --keep \
 		--interval-us 5000 --concurrency 20 --timeout-ms 4000 --seconds "$((TURNS * 2 + 2))"
 	for ((turn = 0; turn < TURNS; turn++)); do
