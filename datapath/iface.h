@@ -23,4 +23,13 @@ static __always_inline struct np_iface *iface_find(__u32 ifindex)
 	return NULL;
 }
 
+/* Do addresses alone decide where packets go, as far as nearpathd has looked? */
+static __always_inline bool routes_shared(__u32 now)
+{
+	__u32 zero = 0;
+	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
+
+	return c && np_routes_shared_at(*(volatile __u32 *)&c->routes_shared, now);
+}
+
 #endif

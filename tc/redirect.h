@@ -6,15 +6,17 @@
  *
  * The rewrite that the egress hook would do is made here as well, as a pod's device skips that. So
  * it is for flows whose source is not translated, which need one rewrite a direction; and for TCP
- * that is established, between devices that are both switched so: conntrack sees every handshake to
- * its end, and every FIN and RST, and no connection by one half. What the kernel translates, and
- * what a pod sends from an address that is not routed to it, goes the long way.
+ * between devices that are both switched so. A SYN that opens a connection goes the long way. So
+ * does, where conntrack is at work, all else that it has to see: the handshake to its end, and
+ * every FIN and RST; what the kernel translates; and what a pod sends from an address that is not
+ * routed to it.
  */
 #ifndef NEARPATH_TC_REDIRECT_H
 #define NEARPATH_TC_REDIRECT_H
 
 #include "../datapath/connect.h"
 #include "../datapath/iface.h"
+#include "../datapath/mss.h"
 #include "checksum.h"
 
 static __always_inline bool tc_may_leave(struct __sk_buff *skb, __u32 ifindex)
@@ -23,6 +25,17 @@ static __always_inline bool tc_may_leave(struct __sk_buff *skb, __u32 ifindex)
 
 	return out && out->lb != NP_LB_OFF && out->l2_len == ETH_HLEN && ifindex != skb->ifindex &&
 	       out->flags & NP_IFACE_REDIRECT;
+}
+
+/* Global functions for their stack. */
+__noinline int tc_has_conntrack(void)
+{
+	return conntrack_is_used();
+}
+
+__noinline int tc_shares_routes(__u32 now)
+{
+	return !conntrack_is_used() && routes_shared(now);
 }
 
 /* Does conntrack translate what goes client -> backend, as a CNI's masquerade? A global function.
@@ -96,7 +109,9 @@ static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet
 #define np_length	redirect_length
 #define NP_FIB_KIND	NP_ROUTE_REDIRECT
 /* What conntrack does may differ by ports. */
-#define np_routes_shared(now) false
+#define np_routes_shared tc_shares_routes
+/* The source that tc_may_go() judged is lost by an answer; this stands for it. */
+#define np_route_shared_by(hit) ((hit)->flow->backend)
 /* All are TCP. The source that was judged is another one in the next life of the record. */
 #define np_route_more(hit, protocol) ((hit)->seq >> 1 & 0xFF)
 #include "../datapath/fib.h"
@@ -112,8 +127,10 @@ static __always_inline struct flow_hit redirect_flow(struct packet *p, struct tu
 
 	if (!hit.flow)
 		hit = flow_find(&p->tuple, NP_HASH_EGRESS, family, scratch);
-	if (hit.flow && (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
-			 hit.flow->state != NP_FLOW_TCP_ESTABLISHED))
+	if (hit.flow &&
+	    (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
+	     ((p->tcp_flags & (TCP_FIN | TCP_RST) || hit.flow->state != NP_FLOW_TCP_ESTABLISHED) &&
+	      conntrack_is_used())))
 		hit.flow = NULL;
 	return hit;
 }
@@ -126,9 +143,27 @@ static __always_inline int redirect_out(__u32 ifindex)
 	return out && out->netns ? bpf_redirect_peer(ifindex, 0) : bpf_redirect(ifindex, 0);
 }
 
-static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *iface, int family)
+/* A SYN that goes out: as the egress hook of the device would clamp it. */
+static __noinline int redirect_clamp(struct __sk_buff *skb, void *l4, __u32 ifindex, __u32 mtu,
+				     __u32 family)
 {
-	void *end = (void *)(long)skb->data_end, *data = (void *)(long)skb->data;
+	struct np_iface *out = iface_find(ifindex);
+	__u32 headers = family == NP_IPV4 ? 40 : 60, limit;
+
+	if (!out)
+		return 0;
+	limit = family == NP_IPV4 ? out->mss4 : out->mss6;
+	if (limit && out->flags & NP_IFACE_MSS_AUTO && mtu > headers && mtu - headers < limit)
+		limit = mtu - headers;
+	if (limit && mss_lower(l4, (void *)(long)skb->data_end, limit, skb_checksum(skb)))
+		count(NP_HOOK_EGRESS, NP_REASON_MSS_CLAMPED);
+	return 0;
+}
+
+static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *iface, bool syn,
+				    int family)
+{
+	void *end = (void *)(long)skb->data_end;
 	__u32 now = now32(), ifindex;
 	struct tuple to, scratch;
 	struct flow_hit hit;
@@ -137,8 +172,8 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 
 	if (iface->l2_len != ETH_HLEN || skb->vlan_present || skb->pkt_type ||
 	    packet_parse(&p, skb, ETH_HLEN, family) != PARSE_PORTS ||
-	    p.tuple.protocol != IPPROTO_TCP || p.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||
-	    !p.plain || p.fragment || packet_ttl(&p, family) <= 1)
+	    p.tuple.protocol != IPPROTO_TCP || !(p.tcp_flags & TCP_SYN) == syn || !p.plain ||
+	    p.fragment || packet_ttl(&p, family) <= 1)
 		return REDIRECT_NO;
 	hit = redirect_flow(&p, &scratch, family);
 	if (!hit.flow)
@@ -154,8 +189,9 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 	if (iface->flags & NP_IFACE_STATS)
 		count(NP_HOOK_INGRESS, NP_REASON_TRANSLATED);
 	rewrite_direct(skb, &p, &to, 1, family);
-	if (data + ETH_HLEN <= end)
-		__builtin_memcpy(data, r->mac, sizeof(r->mac));
+	__builtin_memcpy(p.l3 - ETH_HLEN, r->mac, sizeof(r->mac));
+	if (syn)
+		redirect_clamp(skb, p.l4, ifindex, r->mtu, family);
 	return redirect_out(ifindex);
 }
 
@@ -166,19 +202,35 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
  */
 __noinline int tc_redirect4(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && np.direct_checksum ? redirect(skb, iface, NP_IPV4) : REDIRECT_NO;
+	return iface && np.direct_checksum ? redirect(skb, iface, false, NP_IPV4) : REDIRECT_NO;
 }
 
 __noinline int tc_redirect6(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && np.direct_checksum ? redirect(skb, iface, NP_IPV6) : REDIRECT_NO;
+	return iface && np.direct_checksum ? redirect(skb, iface, false, NP_IPV6) : REDIRECT_NO;
 }
 
-/* TC_ACT_..., or REDIRECT_NO. Where ip_summed cannot be read, all go the long way. */
-static __always_inline int tc_redirect(struct __sk_buff *skb, struct np_iface *iface, int family)
+__noinline int tc_redirect_syn4(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface && np.direct_checksum ? redirect(skb, iface, true, NP_IPV4) : REDIRECT_NO;
+}
+
+__noinline int tc_redirect_syn6(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface && np.direct_checksum ? redirect(skb, iface, true, NP_IPV6) : REDIRECT_NO;
+}
+
+/*
+ * TC_ACT_..., or REDIRECT_NO. syn: it is a SYN-ACK, clamped as it came in; else all but SYNs. Where
+ * ip_summed cannot be read, all go the long way. */
+static __always_inline int tc_redirect(struct __sk_buff *skb, struct np_iface *iface, bool syn,
+				       int family)
 {
 	if (!np.direct_checksum || np.handover || !(iface->flags & NP_IFACE_REDIRECT))
 		return REDIRECT_NO;
+	if (syn)
+		return family == NP_IPV4 ? tc_redirect_syn4(skb, iface)
+					 : tc_redirect_syn6(skb, iface);
 	return family == NP_IPV4 ? tc_redirect4(skb, iface) : tc_redirect6(skb, iface);
 }
 

@@ -412,7 +412,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 	int i, todo, made;
 
 	if (hook == NP_HOOK_INGRESS) {
-		made = tc_redirect(skb, iface, family);
+		made = tc_redirect(skb, iface, false, family);
 		if (made != REDIRECT_NO)
 			return made;
 	}
@@ -458,6 +458,11 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 	if (todo == TODO_ICMP)
 		return tc_icmp(skb, iface, r, hook, family);
 	tc_clamp_to_iface(skb, iface, hook, family);
+	if (hook == NP_HOOK_INGRESS) {
+		made = tc_redirect(skb, iface, true, family);
+		if (made != REDIRECT_NO)
+			return made;
+	}
 	return TC_NEXT;
 }
 

@@ -58,20 +58,13 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 	return out->flags & NP_IFACE_XDP_NATIVE || (in && !(in->flags & NP_IFACE_XDP_NATIVE));
 }
 
-static __always_inline bool routes_shared(__u32 now)
-{
-	__u32 zero = 0;
-	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
-
-	return c && np_routes_shared_at(*(volatile __u32 *)&c->routes_shared, now);
-}
-
 #define np_ifindex(ctx)			       ((ctx)->ingress_ifindex)
 #define np_may_leave			       may_leave
 #define np_length(ctx, p, family)	       packet_length(p, family)
 #define np_may_go(ctx, p, r, to, name, family) true
 #define NP_FIB_KIND			       NP_ROUTE_XDP
 #define np_routes_shared		       routes_shared
+#define np_route_shared_by(hit)		       0
 #define np_route_more(hit, protocol)	       (protocol)
 #include "../datapath/fib.h"
 

@@ -78,6 +78,30 @@ goes_past() {
 	check "$1: past the host's stack" test "$STACK" -lt "$((MESSAGES / 4))"
 }
 
+# Where nothing needs conntrack, the stack sees the SYN of a connection and no more of it.
+handshakes() {
+	local before
+	before=$(forwarded)
+	world_load short client-a --connect "$1" --count 100 --linger0 --timeout-ms 1500 || true
+	check_equal "100 connections to $1: failed, packets by the host's stack" "0 100" \
+		"$(world_result short failed) $(($(forwarded) - before))"
+}
+
+# What the egress hook clamps is clamped where that is skipped: a SYN-ACK.
+clamped() {
+	local seen dev
+	world_seen_mss client-a >/dev/null
+	world_load mss client-a --connect "$1" --count 2 --timeout-ms 1500 || true
+	seen=$(world_seen_mss client-a)
+	for dev in cali1 cali2; do
+		nearpath_at node-a iface set "$dev" mss=1000 >/dev/null
+		world_load mss client-a --connect "$1" --count 2 --timeout-ms 1500 || true
+		seen+=" $(world_seen_mss client-a)"
+		nearpath_at node-a iface set "$dev" mss=auto >/dev/null
+	done
+	check_equal "$1: MSS in SYN-ACK: auto, 1000 at the client, at the server" "$2" "$seen"
+}
+
 goes_through() {
 	talk "$@"
 	check "$1: by the host's stack" test "$STACK" -ge "$((2 * MESSAGES))"
@@ -176,6 +200,7 @@ with_masquerade() {
 }
 
 main() {
+	local way
 	np_init
 	world_build
 	world_serve outside
@@ -191,6 +216,13 @@ main() {
 	fi
 	turn redirect=on
 	ways goes_past on
+	world_watch_mss client-a
+	for way in "$IP:80" "[$IP6]:80" "$FAR:80"; do
+		handshakes "$way"
+	done
+	clamped "$IP:80" "1460 1000 1000"
+	clamped "[$IP6]:80" "1440 1000 1000"
+	clamped "$FAR:80" "1360 1000 1360" # it leaves by a link with an MTU of 1400
 	transfers on
 	translated
 	turned_under_load
