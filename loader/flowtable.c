@@ -331,6 +331,7 @@ void flowtable_follow(struct tables *t, int family, uint32_t number, uint32_t se
 		return;
 	next.state = now->state;
 	next.born = now->born;
+	next.flags &= ~NP_FLOW_STACK; /* which alone is taken back */
 	next.flags |= now->flags & ~NP_FLOW_LIFE;
 	__sync_val_compare_and_swap(&record->word.all, word.all, next.all);
 }

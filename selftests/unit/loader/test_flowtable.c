@@ -210,6 +210,27 @@ static void expires_by_its_state(void **state)
 	assert_int_equal(flowtable_expire(t, NP_IPV4, RECORDS), -ENOENT);
 }
 
+/* What packets made of it elsewhere is so here, unless packets have come here as well. */
+static void follows_what_goes_on_elsewhere(void **state)
+{
+	struct flowtable_flow f = make(NP_IPV4, 1, NP_FLOW_REMOTE | NP_FLOW_STACK), now = f;
+	struct flowtable_hit hit;
+	uint32_t n;
+
+	(void)state;
+	f.state = NP_FLOW_TCP_SYN_RECV;
+	now.state = NP_FLOW_TCP_ESTABLISHED;
+	now.flags = NP_FLOW_REMOTE;
+	assert_int_equal(flowtable_insert(t, &f, &n), 0);
+	assert_int_equal(find(&f, NP_NAME_FORWARD, &hit), 0);
+	flowtable_follow(t, NP_IPV4, n, t->flows4[n].flow.seq, f.state, &now);
+	assert_int_equal(t->flows4[n].flow.state, NP_FLOW_TCP_ESTABLISHED);
+	assert_int_equal(t->flows4[n].flow.flags & ~NP_FLOW_LIFE, NP_FLOW_REMOTE);
+	now.state = NP_FLOW_TCP_CLOSE;
+	flowtable_follow(t, NP_IPV4, n, t->flows4[n].flow.seq, f.state, &now);
+	assert_int_equal(t->flows4[n].flow.state, NP_FLOW_TCP_ESTABLISHED);
+}
+
 /* A writer died: in the middle of ending one flow, and before another was published. */
 static void dead_writers_leave_nothing(void **state)
 {
@@ -239,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup(refused_whole, empty),
 		cmocka_unit_test_setup(full, empty),
 		cmocka_unit_test_setup(expires_by_its_state, empty),
+		cmocka_unit_test_setup(follows_what_goes_on_elsewhere, empty),
 		cmocka_unit_test_setup(dead_writers_leave_nothing, empty),
 	};
 
