@@ -131,6 +131,31 @@ __noinline int port_is_foreign(np_ctx *ctx, struct flow_request *r, __u32 port, 
 				 : is_foreign(ctx, r, port, NP_IPV6);
 }
 
+static __always_inline bool meets_answers(const struct flow_request *r, __u32 port, int family)
+{
+	struct tuple t = {.src = r->tuple.src,
+			  .dst = r->backend,
+			  .ports = PORTS(port, r->backend_port),
+			  .protocol = r->tuple.protocol};
+
+	return !flow_is_filtered(&t.src, &t.dst, NP_HASH_EGRESS, family) &&
+	       flow_name_rivals(&t, 0, NP_NAME_REPLY, family);
+}
+
+/*
+ * Would a packet of the flow, on its way between the hooks, be like an answer of another one? So it
+ * is where two pods speak to each other through services, each from the port it listens on. Where
+ * the source is translated, the name SNAT is in the index and tells. After REPLY was given: of two
+ * CPUs that make both flows at once, one sees the other's.
+ */
+__noinline int port_meets_answers(struct flow_request *r, __u32 port, __u32 family)
+{
+	if (!r || r->flags & NP_FLOW_TRANSLATED)
+		return false;
+	return family == NP_IPV4 ? meets_answers(r, port, NP_IPV4)
+				 : meets_answers(r, port, NP_IPV6);
+}
+
 /*
  * A port for try number i. The client's own first, where it may stay. For translation all ports
  * take turns at each backend, beginning with the one that was not used for longest; neighbours in
@@ -211,6 +236,7 @@ static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_requ
 			break;
 		port = port_candidate(r, turn, i);
 		if (!flow_name_backend_side(flow, number, r, port, urgency, family) &&
+		    !port_meets_answers(r, port, family) &&
 		    !port_is_foreign(ctx, r, port, family)) {
 			port_found(r, port, ports, turn, i, urgency);
 			return 0;

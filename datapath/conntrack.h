@@ -62,6 +62,16 @@ static __always_inline bool conntrack_is_used(void)
 	return c && *(volatile __u32 *)&c->conntrack;
 }
 
+/* Does it see what the stack forwards? Asked or not: its module may have come after the programs.
+ */
+static __always_inline bool conntrack_sees(void)
+{
+	__u32 zero = 0;
+	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
+
+	return !np.direct_checksum || (c && *(volatile __u32 *)&c->conntrack);
+}
+
 /* A packet that conntrack has seen: from now on it is to be asked. */
 static __always_inline void conntrack_note(void)
 {

@@ -6,7 +6,7 @@
  * header on that an MTU limits; np_may_go(ctx, p, r, to, name, family), whether the flow's packets
  * may at all, where r->src may be written; NP_FIB_KIND, an enum np_route_kind;
  * np_routes_shared(now), whether flows between the same addresses go the same way;
- * np_route_shared_by(hit), what else they have in common then; and
+ * np_route_shared_by(p, family), what else they have in common then; and
  * np_route_more(hit, protocol), 8 bits by which an entry differs that is one flow's.
  */
 #ifndef NEARPATH_DATAPATH_FIB_H
@@ -104,9 +104,10 @@ static __always_inline struct np_route *fib_route(np_ctx *ctx, const struct pack
 	bool shared = np_routes_shared(now);
 	__u32 what =
 		NP_ROUTE_WHAT(NP_FIB_KIND, family, shared ? 0 : np_route_more(hit, to->protocol));
-	__u32 ports = shared ? np_route_shared_by(hit) : to->ports;
-	struct np_route *r = route_place(shared ? route_hash(&to->src, &to->dst, family)
-						: hit->number << 1 | hit->name >> 1);
+	__u32 ports = shared ? np_route_shared_by(p, family) : to->ports;
+	struct np_route *r =
+		route_place(shared ? route_hash(&to->src, &to->dst, family) + NP_FIB_KIND
+				   : hit->number << 1 | hit->name >> 1);
 
 	if (!r)
 		return NULL;

@@ -305,6 +305,7 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 	record->state = flow->state;
 	record->seen = flow->seen;
 	record->born = flow->born;
+	flow_track_way(&record->word, false); /* a version that does not know may have been at it */
 	rc = name_all(record, n, &r, flow->port[NP_SNAT], flow->family);
 	if (rc) {
 		flow_release(record, n, flow->family);
@@ -331,7 +332,8 @@ void flowtable_follow(struct tables *t, int family, uint32_t number, uint32_t se
 		return;
 	next.state = now->state;
 	next.born = now->born;
-	next.flags &= ~NP_FLOW_STACK; /* which alone is taken back */
+	next.flags &= NP_FLOW_LIFE | NP_FLOW_DEPARTED; /* packets take back what else they set */
 	next.flags |= now->flags & ~NP_FLOW_LIFE;
+	flow_track_way(&next, false);
 	__sync_val_compare_and_swap(&record->word.all, word.all, next.all);
 }

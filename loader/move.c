@@ -67,6 +67,16 @@ static bool find_copy(const struct move *m, struct moved *moved)
 	return true;
 }
 
+/*
+ * A client that is its own backend, known by the port it listens on, speaks to itself: versions up
+ * to the first of ABI 5 made such flows, and these tables have none.
+ */
+static bool meets_itself(const struct flowtable_flow *f)
+{
+	return f->flags & NP_FLOW_TRANSLATED && f->port[NP_SNAT] == f->port[NP_BACKEND] &&
+	       address_equal(&f->addr[NP_CLIENT], &f->addr[NP_BACKEND]);
+}
+
 /* Insert the flow of a record, if it has one. True: it lies in both tables then. */
 static bool insert(struct move *m, uint32_t number, uint32_t now, struct moved *moved)
 {
@@ -78,7 +88,7 @@ static bool insert(struct move *m, uint32_t number, uint32_t now, struct moved *
 	moved->number = number;
 	moved->was = flow;
 	moved->copied = false;
-	if (is_expired(m->to, &flow, now)) {
+	if (is_expired(m->to, &flow, now) || meets_itself(&flow)) {
 		layout_end(m->from, m->family, number, moved->seq);
 		return false;
 	}

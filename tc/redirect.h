@@ -27,15 +27,10 @@ static __always_inline bool tc_may_leave(struct __sk_buff *skb, __u32 ifindex)
 	       out->flags & NP_IFACE_REDIRECT;
 }
 
-/* Global functions for their stack. */
-__noinline int tc_has_conntrack(void)
-{
-	return conntrack_is_used();
-}
-
+/* A global function for its stack. What conntrack does may differ by ports. */
 __noinline int tc_shares_routes(__u32 now)
 {
-	return !conntrack_is_used() && routes_shared(now);
+	return !conntrack_sees() && routes_shared(now);
 }
 
 /* Does conntrack translate what goes client -> backend, as a CNI's masquerade? A global function.
@@ -45,8 +40,10 @@ __noinline int tc_is_translated(struct __sk_buff *skb, struct tuple *to, __u32 f
 	struct bpf_sock_tuple t = {};
 	__u32 size;
 
-	if (!to || !conntrack_is_used())
+	if (!to || !conntrack_sees())
 		return false;
+	if (!np.conntrack) /* it cannot be asked */
+		return true;
 	size = family == NP_IPV4 ? sock_tuple(&t, &to->src, &to->dst, SPORT(to->ports),
 					      DPORT(to->ports), NP_IPV4)
 				 : sock_tuple(&t, &to->src, &to->dst, SPORT(to->ports),
@@ -88,6 +85,11 @@ static __always_inline __u32 redirect_length(struct __sk_buff *skb, const struct
 	return skb->gso_size + p->length + tcp->doff * 4;
 }
 
+static __always_inline __u32 redirect_source(const union np_addr *src, int family)
+{
+	return family == NP_IPV4 ? src->v4 : np_address_place(np.hash_key, family, src).word;
+}
+
 /* Which of the reasons for the long way are a flow's own: asked as often as the FIB. */
 static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet *p,
 				      struct np_route *r, struct tuple *to, __u32 name, int family)
@@ -103,15 +105,14 @@ static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet
 	return !tc_is_spoofed(skb, &r->src, family);
 }
 
-#define np_ifindex(skb) ((skb)->ifindex)
-#define np_may_leave	tc_may_leave
-#define np_may_go	tc_may_go
-#define np_length	redirect_length
-#define NP_FIB_KIND	NP_ROUTE_REDIRECT
-/* What conntrack does may differ by ports. */
+#define np_ifindex(skb)	 ((skb)->ifindex)
+#define np_may_leave	 tc_may_leave
+#define np_may_go	 tc_may_go
+#define np_length	 redirect_length
+#define NP_FIB_KIND	 NP_ROUTE_REDIRECT
 #define np_routes_shared tc_shares_routes
-/* The source that tc_may_go() judged is lost by an answer; this stands for it. */
-#define np_route_shared_by(hit) ((hit)->flow->backend)
+/* The source that tc_may_go() judged, which an answer has no more when it leaves. */
+#define np_route_shared_by(p, family) redirect_source(&(p)->tuple.src, family)
 /* All are TCP. The source that was judged is another one in the next life of the record. */
 #define np_route_more(hit, protocol) ((hit)->seq >> 1 & 0xFF)
 #include "../datapath/fib.h"
@@ -119,18 +120,23 @@ static __always_inline bool tc_may_go(struct __sk_buff *skb, const struct packet
 /* Not a verdict: the packet is one for the long way. */
 #define REDIRECT_NO (-2)
 
-/* The packet's flow by a name of either hook, if it is one to be redirected. */
+/*
+ * The packet's flow by a name of either hook, if it is one to be redirected. A SYN-ACK has passed
+ * the ingress hook already, and what its names make of it may be like another flow's.
+ */
 static __always_inline struct flow_hit redirect_flow(struct packet *p, struct tuple *scratch,
-						     int family)
+						     bool syn, int family)
 {
-	struct flow_hit hit = flow_find(&p->tuple, NP_HASH_INGRESS, family, scratch);
+	struct flow_hit hit = {};
 
+	if (!syn)
+		hit = flow_find(&p->tuple, NP_HASH_INGRESS, family, scratch);
 	if (!hit.flow)
 		hit = flow_find(&p->tuple, NP_HASH_EGRESS, family, scratch);
 	if (hit.flow &&
 	    (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
 	     ((p->tcp_flags & (TCP_FIN | TCP_RST) || hit.flow->state != NP_FLOW_TCP_ESTABLISHED) &&
-	      conntrack_is_used())))
+	      conntrack_sees())))
 		hit.flow = NULL;
 	return hit;
 }
@@ -160,6 +166,11 @@ static __noinline int redirect_clamp(struct __sk_buff *skb, void *l4, __u32 ifin
 	return 0;
 }
 
+static __always_inline bool redirect_is_meant(__u8 flags, bool syn)
+{
+	return syn ? (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) : !(flags & TCP_SYN);
+}
+
 static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *iface, bool syn,
 				    int family)
 {
@@ -172,10 +183,10 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 
 	if (iface->l2_len != ETH_HLEN || skb->vlan_present || skb->pkt_type ||
 	    packet_parse(&p, skb, ETH_HLEN, family) != PARSE_PORTS ||
-	    p.tuple.protocol != IPPROTO_TCP || !(p.tcp_flags & TCP_SYN) == syn || !p.plain ||
+	    p.tuple.protocol != IPPROTO_TCP || !redirect_is_meant(p.tcp_flags, syn) || !p.plain ||
 	    p.fragment || packet_ttl(&p, family) <= 1)
 		return REDIRECT_NO;
-	hit = redirect_flow(&p, &scratch, family);
+	hit = redirect_flow(&p, &scratch, syn, family);
 	if (!hit.flow)
 		return REDIRECT_NO;
 	to = flow_translate(hit.flow, hit.name, &p.tuple, false, family);

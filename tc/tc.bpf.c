@@ -303,7 +303,7 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	opens = packet_opens(&p) &&
 		(ingress || p.tuple.protocol != IPPROTO_UDP || iface->flags & NP_IFACE_CONNTRACK);
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
-	if (!ingress && !hit.flow && np.conntrack && np.direct_checksum && skb_is_tracked(skb))
+	if (!ingress && !hit.flow && np.direct_checksum && skb_is_tracked(skb))
 		conntrack_note();
 	if (np.handover && !hit.flow && !(opens && ingress && is_asked(skb, p.tuple.ports)) &&
 	    before_knows(&p.tuple, hook_space(hook), family))

@@ -64,7 +64,7 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 #define np_may_go(ctx, p, r, to, name, family) true
 #define NP_FIB_KIND			       NP_ROUTE_XDP
 #define np_routes_shared		       routes_shared
-#define np_route_shared_by(hit)		       0
+#define np_route_shared_by(p, family)	       0
 #define np_route_more(hit, protocol)	       (protocol)
 #include "../datapath/fib.h"
 

@@ -53,6 +53,15 @@ static void turn_of_20501(void)
 	turn_of(20501);
 }
 
+/* Two pods of this node, each an endpoint of a service that the other uses. */
+static const char *const state_each_other[] = {
+	CLUSTER_IP("web", "cluster", ""),
+	LOCAL("web", "local"),
+	CLUSTER_IP("twin", "cluster2", ""),
+	LOCAL("twin", "pod"),
+	NULL,
+};
+
 static const struct test tests[] = {
 	{"two frontends, one backend: the second gets another source port", state_twins,
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
@@ -100,6 +109,16 @@ static const struct test tests[] = {
 		   .out = {.src = "cluster:80", .dst = "local:40000"}, HIT},
 		  {EGRESS, SENDS("local:20501", "local:?0"),
 		   .out = {.src = "cluster2:80", .dst = "local:40000"}, HIT}}},
+	{"two pods to each other from the ports they listen on: the second gets another",
+	 state_each_other,
+	 .step = {{INGRESS, OPENS("local:8080", "cluster2:80"), .out = {.dst = "pod:8080"}, NEW},
+		  {INGRESS, OPENS("pod:8080", "cluster:80"),
+		   .out = {.src = "pod:?0", .dst = "local:8080"}, NEW_MOVED},
+		  {EGRESS, OPENS("local:8080", "pod:8080")},
+		  {EGRESS, OPENS("pod:?0", "local:8080")},
+		  {EGRESS, SENDS("pod:8080", "local:8080"), .out = {.src = "cluster2:80"}, HIT},
+		  {EGRESS, SENDS("local:8080", "pod:?0"),
+		   .out = {.src = "cluster:80", .dst = "pod:8080"}, HIT}}},
 	{"another client may be known by the port the backend listens on", state_listens_there,
 	 .step = {{INGRESS, OPENS("client:40000", "node:30080"),
 		   .out = {.src = "client:20500", .dst = "local:20500"}, NEW,

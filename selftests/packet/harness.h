@@ -26,7 +26,8 @@ enum verdict {
 	PASS, /* tc: next program; XDP: on to the stack */
 	DROP,
 	TX,
-	REDIRECT, /* tc: it has become its own answer, by ICMP or by RST */
+	REDIRECT, /* tc: it has become its own answer, by ICMP or by RST; with out.src_mac:
+		     redirected */
 };
 
 /* What differs in the packet that comes out; what is zero is as it came in. */
@@ -141,7 +142,7 @@ uint64_t counter(enum np_hook hook, enum np_reason reason);
 
 /* The groups. */
 extern const struct group packets_pass, packets_ingress, packets_egress, packets_summed;
-extern const struct group packets_mss, packets_xdp;
+extern const struct group packets_mss, packets_xdp, packets_redirect;
 extern const struct group packets_icmp, packets_icmp_summed;
 extern const struct group packets_refuse, packets_refuse_summed;
 extern const struct group packets_reset, packets_reset_summed;
