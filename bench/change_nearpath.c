@@ -229,11 +229,16 @@ static void stop(struct nearpathd *d)
 	free(d->text);
 }
 
-/* Bytes of BPF maps that the daemon has open, as the kernel counts them. */
+#define MAPS_MOST 256
+
+/* Bytes of the BPF maps that the daemon has open, each perhaps several times, as the kernel counts.
+ */
 static double map_bytes(pid_t pid)
 {
 	char dir[64], path[400];
+	long seen[MAPS_MOST], id;
 	struct dirent *entry;
+	size_t n = 0, i;
 	double sum = 0;
 	DIR *list;
 
@@ -241,8 +246,13 @@ static double map_bytes(pid_t pid)
 	list = opendir(dir);
 	while (list && (entry = readdir(list))) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		if (proc_number(path, "map_type"))
-			sum += (double)proc_number(path, "memlock");
+		id = proc_number(path, "map_id");
+		for (i = 0; i < n && seen[i] != id; i++)
+			;
+		if (!id || i < n || n == MAPS_MOST)
+			continue;
+		seen[n++] = id;
+		sum += (double)proc_number(path, "memlock");
 	}
 	if (list)
 		closedir(list);

@@ -148,8 +148,15 @@ static int by_value(const void *a, const void *b)
 
 double percentile(double *value, size_t count, double part)
 {
+	double at = (double)(count - 1) * part;
+	size_t below = (size_t)at;
+
+	if (!count)
+		return 0;
 	qsort(value, count, sizeof(*value), by_value);
-	return count ? value[(size_t)((double)(count - 1) * part + 0.5)] : 0;
+	if (below + 1 == count)
+		return value[below];
+	return value[below] + (at - (double)below) * (value[below + 1] - value[below]);
 }
 
 void objects_make(const struct change_config *c, long services, long endpoints, char *path)

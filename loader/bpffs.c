@@ -33,6 +33,33 @@ static bool is_mount_point(const char *dir)
 	return !stat(dir, &here) && !stat(parent, &above) && here.st_dev != above.st_dev;
 }
 
+/* Does a mount that was just made there stay when this process ends? mountinfo: proc(5). */
+static bool is_shared(const char *dir)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL, *at = NULL;
+	bool shared = false;
+	size_t size = 0;
+
+	if (!f || asprintf(&at, " %s ", dir) < 0)
+		return true;
+	while (getline(&line, &size, f) > 0)
+		if (strstr(line, at))
+			shared = strstr(line, " shared:");
+	fclose(f);
+	return shared;
+}
+
+/* Is the process in this mount namespace, as far as that can be seen? */
+static bool is_here(pid_t pid)
+{
+	struct stat own, other;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	return stat("/proc/self/ns/mnt", &own) || stat(path, &other) || own.st_ino == other.st_ino;
+}
+
 int bpffs_make(const char *dir)
 {
 	int rc = dirs_make(dir);
@@ -41,7 +68,9 @@ int bpffs_make(const char *dir)
 		return rc;
 	if (is_bpffs(dir))
 		return 0;
-	return mount("bpf", dir, "bpf", 0, "mode=0700") ? -errno : 0;
+	if (mount("bpf", dir, "bpf", 0, "mode=0700"))
+		return -errno;
+	return (is_here(1) && is_here(getppid())) || is_shared(dir) ? 0 : BPFFS_OWN;
 }
 
 /* Does anyone have something in it? The kernel's own two files do not count (kernel/bpf/preload).

@@ -3,7 +3,12 @@
 #ifndef NEARPATH_LOADER_BPFFS_H
 #define NEARPATH_LOADER_BPFFS_H
 
-/* 0 or -errno. */
+#define BPFFS_OWN 1
+
+/*
+ * 0 or -errno. BPFFS_OWN: it was mounted, but for this process and its children alone, since its
+ * parent or process 1 is in another mount namespace, to which it does not spread.
+ */
 int bpffs_make(const char *dir);
 
 /* Remove what bpffs_make() made, the mount and the directory, unless others have pins there. */

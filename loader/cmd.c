@@ -163,6 +163,7 @@ static int set_option(struct cmd_args *args, struct out *out, enum cmd_option op
 		return CMD_DONE;
 	case CMD_OPT_UNDO:
 	case CMD_OPT_BEGIN:
+	case CMD_OPT_EMPTY:
 	case CMD_OPT_HELP:
 	case CMD_OPT_DAEMON:
 		return CMD_DONE;

@@ -32,6 +32,7 @@ enum cmd_option {
 	CMD_OPT_HOST_ADDRESSES = 1 << 8,
 	CMD_OPT_UNDO = 1 << 9,
 	CMD_OPT_BEGIN = 1 << 10,
+	CMD_OPT_EMPTY = 1 << 11,
 };
 #define CMD_OPTS_GLOBAL (CMD_OPT_SOCKET | CMD_OPT_OUTPUT | CMD_OPT_HELP)
 

@@ -2,12 +2,41 @@
 /* nearpath apply and nearpath replace: give the daemon objects. */
 #include "cmd.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 #include "cmd_objects.h"
 #include "util.h"
 
 static long long number(const json_t *result, const char *key)
 {
 	return json_integer_value(json_object_get(result, key));
+}
+
+/* Longer than what kubectl prints of a List without items. */
+#define NOTHING_LONGEST 4096
+
+static bool is_nothing(const json_t *object)
+{
+	const json_t *items = json_object_get(object, "items");
+
+	return json_is_array(items) && !json_array_size(items);
+}
+
+/* Is there no object in it? */
+static bool holds_nothing(const char *params)
+{
+	json_auto_t *all = NULL;
+	const json_t *object;
+	size_t i;
+
+	if (strlen(params) > NOTHING_LONGEST)
+		return false;
+	all = json_loads(params, 0, NULL);
+	json_array_foreach (json_object_get(all, "objects"), i, object)
+		if (!is_nothing(object))
+			return false;
+	return all;
 }
 
 static int send_objects(const struct cmd_args *args, const struct out *out, const char *method)
@@ -18,6 +47,9 @@ static int send_objects(const struct cmd_args *args, const struct out *out, cons
 
 	if (code)
 		return code;
+	if (!strcmp(method, "replace") && !(args->given & CMD_OPT_EMPTY) && holds_nothing(params))
+		return cmd_fail(out, "no object was given, and so all there are would be removed: "
+				     "nothing was sent; if that is meant, say --empty");
 	code = cmd_call_text(args, out, method, params, &result);
 	if (code)
 		return code;

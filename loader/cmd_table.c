@@ -26,7 +26,7 @@ const struct cmd cmd_table[] = {
 		.words = "-f FILE...",
 		.summary = "Make the files' objects the only ones",
 		.details = FILES "Objects that are in none of the files are removed.",
-		.options = CMD_OPT_FILE,
+		.options = CMD_OPT_FILE | CMD_OPT_EMPTY,
 		.run = cmd_replace,
 	},
 	{
@@ -174,6 +174,7 @@ const struct cmd_option_info cmd_options[] = {
 	 "with --state: more addresses of the node"},
 	{CMD_OPT_UNDO, 0, "undo", NULL, "go back to kube-proxy"},
 	{CMD_OPT_BEGIN, 0, "begin", NULL, "begin a delivery instead of ending it"},
+	{CMD_OPT_EMPTY, 0, "empty", NULL, "even if that leaves no object at all"},
 	{CMD_OPT_OUTPUT, 'o', "output", "text|json", "how to print (text)"},
 	{CMD_OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket"},
 	{CMD_OPT_HELP, 'h', "help", NULL, "help for the command"},

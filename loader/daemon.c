@@ -404,7 +404,7 @@ int daemon_start(const struct options *options, struct daemon **daemon)
 	if (!d)
 		return -ENOMEM;
 	d->options = *options;
-	d->lock_fd = d->tables_fd = -1;
+	d->lock_fd = d->tables_fd = d->netns_fd = -1;
 	d->started = time(NULL);
 	/* Kernels before 5.11 count maps against it; where it may not be raised, it is not needed.
 	 */
@@ -466,6 +466,7 @@ void daemon_free(struct daemon **daemon)
 	journal_close(&d->journal);
 	util_close(&d->lock_fd);
 	util_close(&d->tables_fd);
+	util_close(&d->netns_fd);
 	if (d->base)
 		event_base_free(d->base);
 	json_decref(d->warnings);

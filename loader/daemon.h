@@ -71,6 +71,7 @@ struct daemon {
 	char *switches; /* file of switches set by hand */
 	int lock_fd;	/* holds the state directory */
 	int tables_fd;	/* holds the bpffs directory */
+	int netns_fd;	/* holds the network namespace */
 	uint64_t revision;
 	time_t started;
 	bool synced;	    /* objects have been delivered, now or before a restart */

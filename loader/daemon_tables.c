@@ -48,13 +48,22 @@ static int open_bpffs(struct daemon *d)
 	const struct options *o = &d->options;
 	int rc = bpffs_make(o->bpffs);
 
-	if (rc) {
+	if (rc == BPFFS_OWN)
+		daemon_log("warning: the bpffs at \"%s\" is in a mount namespace that ends with "
+			   "nearpathd, and with it the programs and their tables: start it by "
+			   "nsenter --net=/run/netns/NAME instead of ip netns exec, or mount a "
+			   "bpffs there before",
+			   o->bpffs);
+	if (rc < 0) {
 		daemon_log("cannot make a bpffs at \"%s\": %s; run mount -t bpf bpf /sys/fs/bpf "
 			   "before, or choose another --bpffs",
 			   o->bpffs, strerror(-rc));
 		return rc;
 	}
-	return daemon_lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd);
+	/* Two would take each other's programs off their interfaces, again and again. */
+	return daemon_lock(o->bpffs, O_RDONLY | O_DIRECTORY, "--bpffs", &d->tables_fd)
+		       ?: daemon_lock("/proc/self/ns/net", O_RDONLY, "network namespace",
+				      &d->netns_fd);
 }
 
 /* What is claimed in them is a killed daemon's, as this one has only begun. */

@@ -142,7 +142,18 @@ second_daemons() {
 		--bpffs "$other/bpf" --state-dir "$other/state" --ifaces none --uplinks none
 	second "a cleanup under a running daemon" --cleanup --socket "$dir/socket" \
 		--bpffs "$dir/bpf" --state-dir "$dir/state"
+	second "a second daemon with nothing in common but the network namespace" \
+		--socket "$other/socket" --bpffs "$other/bpf" --state-dir "$other/state"
 	new_connections "after second daemons"
+}
+
+# Its bpffs is gone when it is, and the programs with it: it says so.
+bpffs_of_its_own() {
+	timeout 5 ip netns exec "$(ns outside)" "$NEARPATH_BUILD/nearpathd" --node-name other \
+		--ifaces none --uplinks none --bpffs "$NP_DIR/own/bpf" --state-dir "$NP_DIR/own/state" \
+		--socket "$NP_DIR/own/socket" >"$NP_DIR/own.log" 2>&1 || true
+	check "a bpffs in a mount namespace of its own: it is told" \
+		grep -q 'mount namespace that ends with nearpathd' "$NP_DIR/own.log"
 }
 
 # All it has to itself is a socket and a state: it would take off what the first one attached.
@@ -243,6 +254,7 @@ main() {
 	foreign_things
 	cleaned
 	same_tables
+	bpffs_of_its_own
 	finish
 }
 

@@ -341,6 +341,13 @@ static void what_is_no_file_of_objects_is_not_sent(void **state)
 	file_put(" \n");
 	expect("replace -f " FILE_NAME, CMD_FAILED, "",
 	       "nearpath: \"" FILE_NAME "\" is empty: nothing was sent\n");
+	file_put("{\"kind\":\"List\",\"items\":[]}[]");
+	expect("replace -f " FILE_NAME, CMD_FAILED, "",
+	       "nearpath: no object was given, and so all there are would be removed: nothing was "
+	       "sent; if that is meant, say --empty\n");
+	expect("replace --empty -f " FILE_NAME, CMD_DONE,
+	       "applied 1, unchanged 1, removed 4 (revision 7)\n", "");
+	expect("apply -f " FILE_NAME, CMD_DONE, "applied 1, unchanged 1 (revision 7)\n", "");
 	file_put("kind: Service\n");
 	expect("apply -f " FILE_NAME, CMD_FAILED, "",
 	       "nearpath: \"" FILE_NAME "\" is not JSON; for YAML try \"kubectl create "
