@@ -17,7 +17,7 @@ FAR6=fd00:96::20
 API=10.96.0.30 # its endpoint is no pod, as that of the kubernetes service
 NODE_A=${WORLD_NODE_IP4[node-a]}
 ALL="cali1 cali2 eth0 zlink"
-KEEP=(--keep --seconds 2 --concurrency 5 --interval-us 10000 --timeout-ms 1500)
+KEEP=(--keep --seconds 1 --concurrency 5 --interval-us 10000 --timeout-ms 1500)
 BYTES=20000000
 
 objects() {
@@ -60,7 +60,7 @@ forwarded() {
 		jq '[.nftables[].rule.expr[]?.counter.packets // empty] | add'
 }
 
-# talk LABEL FROM TO: five connections of two seconds; sets MESSAGES and STACK, the packets of each
+# talk LABEL FROM TO: five connections of one second; sets MESSAGES and STACK, the packets of each
 # that the host's stack saw.
 talk() {
 	local before
