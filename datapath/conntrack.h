@@ -48,21 +48,8 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 extern int bpf_ct_change_timeout(struct nf_conn *ct, __u32 timeout) __ksym __weak;
 
 /*
- * Can it know anything here? Asking costs some 80 ns a tuple, for nothing on a node whose network
- * namespace has no rule that needs it.
- */
-static __always_inline bool conntrack_is_used(void)
-{
-	__u32 zero = 0;
-	struct np_config *c;
-
-	if (!np.conntrack || !np.direct_checksum) /* without, tc cannot see that it is at work */
-		return np.conntrack;
-	c = bpf_map_lookup_elem(&config, &zero);
-	return c && *(volatile __u32 *)&c->conntrack;
-}
-
-/* Does it see what the stack forwards? Asked or not: its module may have come after the programs.
+ * Does it see what the stack forwards? Told by packets (conntrack_note()), as its module may have
+ * come after the programs; where they cannot tell, it may.
  */
 static __always_inline bool conntrack_sees(void)
 {
@@ -70,6 +57,15 @@ static __always_inline bool conntrack_sees(void)
 	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
 
 	return !np.direct_checksum || (c && *(volatile __u32 *)&c->conntrack);
+}
+
+/*
+ * And can it be asked? That costs some 80 ns a tuple, for nothing on a node whose network namespace
+ * has no rule that needs it.
+ */
+static __always_inline bool conntrack_is_used(void)
+{
+	return np.conntrack && conntrack_sees();
 }
 
 /* A packet that conntrack has seen: from now on it is to be asked. */

@@ -235,8 +235,8 @@ static __always_inline int name_rivals(struct tuple *t, __u32 place, __u32 how, 
 }
 
 /*
- * Has another flow the name, by an entry in any place but this one (0: in any)? As
- * flow_name_taken().
+ * Is the tuple taken, by an entry in any place but this one (0: in any)? As flow_name_taken(); how
+ * says at which hook, and how urgently.
  */
 __noinline int flow_name_rivals(struct tuple *t, __u32 place, __u32 how, __u32 family)
 {

@@ -36,12 +36,15 @@ static bool is_mount_point(const char *dir)
 /* Does a mount that was just made there stay when this process ends? mountinfo: proc(5). */
 static bool is_shared(const char *dir)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL, *at = NULL;
 	bool shared = false;
 	size_t size = 0;
+	FILE *f;
 
-	if (!f || asprintf(&at, " %s ", dir) < 0)
+	if (asprintf(&at, " %s ", dir) < 0)
+		return true;
+	f = fopen("/proc/self/mountinfo", "re");
+	if (!f)
 		return true;
 	while (getline(&line, &size, f) > 0)
 		if (strstr(line, at))

@@ -39,7 +39,9 @@ static bool holds_nothing(const char *params)
 	return all;
 }
 
-static int send_objects(const struct cmd_args *args, const struct out *out, const char *method)
+/* empty: even if there are none. */
+static int send_objects(const struct cmd_args *args, const struct out *out, const char *method,
+			bool empty)
 {
 	_cleanup_free_ char *params = NULL;
 	json_auto_t *result = NULL;
@@ -47,9 +49,9 @@ static int send_objects(const struct cmd_args *args, const struct out *out, cons
 
 	if (code)
 		return code;
-	if (!strcmp(method, "replace") && !(args->given & CMD_OPT_EMPTY) && holds_nothing(params))
-		return cmd_fail(out, "no object was given, and so all there are would be removed: "
-				     "nothing was sent; if that is meant, say --empty");
+	if (!empty && holds_nothing(params))
+		return cmd_fail(out, "no object was given, and all would be removed: nothing was "
+				     "sent; if that is meant, say --empty");
 	code = cmd_call_text(args, out, method, params, &result);
 	if (code)
 		return code;
@@ -65,10 +67,10 @@ static int send_objects(const struct cmd_args *args, const struct out *out, cons
 
 int cmd_apply(const struct cmd_args *args, const struct out *out)
 {
-	return send_objects(args, out, "apply");
+	return send_objects(args, out, "apply", true);
 }
 
 int cmd_replace(const struct cmd_args *args, const struct out *out)
 {
-	return send_objects(args, out, "replace");
+	return send_objects(args, out, "replace", args->given & CMD_OPT_EMPTY);
 }

@@ -133,10 +133,10 @@ static __always_inline struct flow_hit redirect_flow(struct packet *p, struct tu
 		hit = flow_find(&p->tuple, NP_HASH_INGRESS, family, scratch);
 	if (!hit.flow)
 		hit = flow_find(&p->tuple, NP_HASH_EGRESS, family, scratch);
-	if (hit.flow &&
-	    (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
-	     ((p->tcp_flags & (TCP_FIN | TCP_RST) || hit.flow->state != NP_FLOW_TCP_ESTABLISHED) &&
-	      conntrack_sees())))
+	if (hit.flow && (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
+			 ((p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||
+			   hit.flow->state != NP_FLOW_TCP_ESTABLISHED) &&
+			  conntrack_sees())))
 		hit.flow = NULL;
 	return hit;
 }
@@ -233,7 +233,8 @@ __noinline int tc_redirect_syn6(struct __sk_buff *skb, struct np_iface *iface)
 
 /*
  * TC_ACT_..., or REDIRECT_NO. syn: it is a SYN-ACK, clamped as it came in; else all but SYNs. Where
- * ip_summed cannot be read, all go the long way. */
+ * ip_summed cannot be read, all go the long way.
+ */
 static __always_inline int tc_redirect(struct __sk_buff *skb, struct np_iface *iface, bool syn,
 				       int family)
 {

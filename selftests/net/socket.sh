@@ -312,6 +312,20 @@ services() {
 	nearpath_at node-a -o json service list | jq -r '[.services[].name] | unique | join(" ")'
 }
 
+# What kubectl prints where it finds nothing, perhaps of the wrong cluster.
+empty_list() {
+	local empty='{"apiVersion":"v1","kind":"List","items":[]}' code=0
+	nearpath_at node-a replace -f - <<<"$empty" >"$NP_DIR/empty.log" 2>&1 || code=$?
+	check_equal "replace with an empty List is refused, and changes nothing" "1 web" \
+		"$code $(services)"
+	check "and says what to do if it is meant" grep -q 'say --empty' "$NP_DIR/empty.log"
+	nearpath_at node-a replace --empty -f - <<<"$empty" >/dev/null
+	check_equal "with --empty it removes all" "" "$(services)"
+	world_apply node-a
+	nearpath_at node-a delete service socket/second >/dev/null
+}
+
+
 changes() {
 	spawn watch node-a "$NEARPATH_BUILD/nearpath" --socket "$(socket_of)" -o json watch
 	# It is only certain to listen once it has printed something.
@@ -333,6 +347,7 @@ changes() {
 	world_reach "replace: what stays is served" client-a server-a any --connect "$IP:80"
 	world_load gone client-a --connect 10.96.0.20:80 --timeout-ms 300 || true
 	check_equal "replace: what is removed is not served" 1 "$(world_result gone failed)"
+	empty_list
 	nearpath_at node-a delete service socket/web >/dev/null
 	check_equal "delete removes" "" "$(services)"
 	check "watch: removed by delete" wait_for saw removed "Service socket/web"

@@ -20,8 +20,8 @@ static const char *const ifaces =
 	"{\"ifaces\":[{\"name\":\"eth10\",\"ifindex\":3,\"role\":\"pod\",\"mtu\":1450,\"lb\":"
 	"\"drain\",\"xdp\":\"off\",\"mss\":1400,\"stats\":\"on\",\"attached\":{\"tc\":\"tcx\","
 	"\"xdp\":\"off\",\"dispatcher\":false}},{\"name\":\"eth2\",\"role\":\"uplink\",\"mtu\":"
-	"1500,"
-	"\"lb\":\"on\",\"xdp\":\"native\",\"mss\":\"auto\",\"stats\":\"off\",\"attached\":{\"tc\":"
+	"1500,\"lb\":\"on\",\"xdp\":\"native\",\"mss\":\"auto\",\"stats\":\"off\",\"attached\":{"
+	"\"tc\":"
 	"\"tcx\",\"xdp\":\"generic\",\"dispatcher\":true},\"note\":\"native XDP refused\"}]}";
 
 static const char *const flows =
@@ -31,8 +31,7 @@ static const char *const flows =
 
 static const char *const status =
 	"{\"schema\":1,\"version\":\"0.7\",\"pid\":12,\"uptime\":3700,\"node\":\"a\",\"zone\":"
-	"\"z\","
-	"\"revision\":9,\"synced\":true,\"objects\":{\"Service\":3,\"Node\":1},\"tables\":{"
+	"\"z\",\"revision\":9,\"synced\":true,\"objects\":{\"Service\":3,\"Node\":1},\"tables\":{"
 	"\"services\":{\"used\":5,\"size\":65536}},\"kernel\":{\"tcx\":true},\"counters\":{"
 	"\"ingress\":{\"new_flow\":1,\"none\":0}},\"conflicts\":[\"two services on 10.0.0.1:80\"],"
 	"\"sock\":{\"cgroup\":\"/sys/fs/cgroup\",\"attached\":true,\"why\":\"\"},"
@@ -341,13 +340,6 @@ static void what_is_no_file_of_objects_is_not_sent(void **state)
 	file_put(" \n");
 	expect("replace -f " FILE_NAME, CMD_FAILED, "",
 	       "nearpath: \"" FILE_NAME "\" is empty: nothing was sent\n");
-	file_put("{\"kind\":\"List\",\"items\":[]}[]");
-	expect("replace -f " FILE_NAME, CMD_FAILED, "",
-	       "nearpath: no object was given, and so all there are would be removed: nothing was "
-	       "sent; if that is meant, say --empty\n");
-	expect("replace --empty -f " FILE_NAME, CMD_DONE,
-	       "applied 1, unchanged 1, removed 4 (revision 7)\n", "");
-	expect("apply -f " FILE_NAME, CMD_DONE, "applied 1, unchanged 1 (revision 7)\n", "");
 	file_put("kind: Service\n");
 	expect("apply -f " FILE_NAME, CMD_FAILED, "",
 	       "nearpath: \"" FILE_NAME "\" is not JSON; for YAML try \"kubectl create "
