@@ -15,6 +15,7 @@
 /* What came of it. */
 enum connect {
 	CONNECT_PASS,	/* no service, or left to the kernel */
+	CONNECT_CREATE, /* flow_create() is to make what the request has become */
 	CONNECT_FLOW,	/* there is a flow now: look again */
 	CONNECT_AGAIN,	/* another CPU is making it: the same, and drop if there is none yet */
 	CONNECT_REJECT, /* refused, to be answered */
@@ -150,7 +151,7 @@ static __always_inline bool meets_answers(const struct flow_request *r, __u32 po
  */
 __noinline int port_meets_answers(struct flow_request *r, __u32 port, __u32 family)
 {
-	if (!r || r->flags & NP_FLOW_TRANSLATED)
+	if (!r)
 		return false;
 	return family == NP_IPV4 ? meets_answers(r, port, NP_IPV4)
 				 : meets_answers(r, port, NP_IPV6);
@@ -178,7 +179,7 @@ static __always_inline __be16 port_candidate(const struct flow_request *r, __u32
 static __always_inline bool next_source(struct flow_request *r, struct np_flow *flow, __u32 n,
 					int family)
 {
-	__u32 number = r->backend_number;
+	__u32 number = r->decision.backend;
 	struct np_backend *backend = bpf_map_lookup_elem(&backends, &number);
 	struct np_source *source;
 
@@ -218,7 +219,7 @@ static __always_inline void port_found(const struct flow_request *r, __be16 port
 
 static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_request *r, int family)
 {
-	__u32 key = r->backend_number, turn;
+	__u32 key = r->decision.backend, turn;
 	struct np_ports *ports = bpf_map_lookup_elem(&snat_ports, &key);
 	struct np_flow *flow = flow_record(number, family);
 	int i;
@@ -236,7 +237,7 @@ static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_requ
 			break;
 		port = port_candidate(r, turn, i);
 		if (!flow_name_backend_side(flow, number, r, port, urgency, family) &&
-		    !port_meets_answers(r, port, family) &&
+		    (r->flags & NP_FLOW_TRANSLATED || !port_meets_answers(r, port, family)) &&
 		    !port_is_foreign(ctx, r, port, family)) {
 			port_found(r, port, ports, turn, i, urgency);
 			return 0;
@@ -288,8 +289,6 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 	__u32 number = 0;
 	int i, rc;
 
-	if (!r)
-		return CONNECT_DROP;
 	create_ahead(r, family);
 	for (i = 0; i < FLOW_CLAIM_TRIES && !number; i++)
 		number = flow_claim(flow_home(&r->tuple, i, family), r->hook, family);
@@ -320,8 +319,14 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 	return CONNECT_FLOW;
 }
 
+/*
+ * Make the flow that connect() has decided on: CONNECT_FLOW, or why there is none. A BPF global
+ * function, called after connect() and not by it: of all chains of calls the longest begins here.
+ */
 __noinline int flow_create(np_ctx *ctx, struct flow_request *r, __u32 family)
 {
+	if (!r)
+		return CONNECT_DROP;
 	return family == NP_IPV4 ? create(ctx, r, NP_IPV4) : create(ctx, r, NP_IPV6);
 }
 
@@ -376,15 +381,14 @@ __noinline int connect_is_carried(np_ctx *ctx, struct flow_request *r, __u32 fam
 static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 					   struct np_iface *iface, __u32 family)
 {
-	struct np_decision d;
+	const struct np_decision *d = &r->decision;
 	struct np_backend *backend;
 	__u32 number;
-	int rc;
 
-	decide(&r->tuple, iface->flags, 0, family, &d);
-	if (d.reason == NP_REASON_TABLE_ERROR)
+	decide(&r->tuple, iface->flags, 0, family, &r->decision);
+	if (d->reason == NP_REASON_TABLE_ERROR)
 		count(r->hook, NP_REASON_TABLE_ERROR);
-	if (d.verdict == NP_VERDICT_PASS)
+	if (d->verdict == NP_VERDICT_PASS)
 		return CONNECT_PASS;
 	if (iface->lb != NP_LB_ON) {
 		if (r->hook != NP_HOOK_XDP)
@@ -396,25 +400,21 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 			count(r->hook, NP_REASON_LEFT_TO_CONNTRACK);
 		return CONNECT_PASS;
 	}
-	if (d.verdict != NP_VERDICT_FORWARD)
-		return connect_refuse(&d, r->hook);
+	if (d->verdict != NP_VERDICT_FORWARD)
+		return connect_refuse(d, r->hook);
 	/* Keys lie on the own stack: Linux 6.1 takes none from the memory of a caller. */
-	number = r->backend_number = d.backend;
+	number = d->backend;
 	backend = bpf_map_lookup_elem(&backends, &number);
 	if (!backend)
 		return CONNECT_PASS;
-	r->service = d.service;
 	r->backend = backend->addr;
 	r->backend_port = backend->port;
 	r->netns = iface->netns;
 	if (!(backend->flags & NP_BACKEND_LOCAL))
 		r->flags |= NP_FLOW_REMOTE;
-	if (connect_source(r, backend, d.snat))
+	if (connect_source(r, backend, d->snat))
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_ADDRESS);
-	rc = flow_create(ctx, r, family);
-	if (rc == CONNECT_FLOW)
-		note_connection(r->hook, &d, &r->tuple, backend, family);
-	return rc;
+	return CONNECT_CREATE;
 }
 
 /*
@@ -445,8 +445,7 @@ static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 	}
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
-	r->backend_number = flow->backend;
-	r->service = flow->service;
+	r->decision = (struct np_decision){.backend = flow->backend, .service = flow->service};
 	r->flags = flow->flags & NP_FLOW_REMOTE;
 	r->snat = r->tuple.src;
 	r->move_port = true;
@@ -457,17 +456,18 @@ static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
  * Would connect() pass it, by all that filters tell: it goes to no service, and is not shadowed?
  * The tuple need not be whole.
  */
-static __always_inline bool connect_is_needless(const struct tuple *t, int family)
+static __always_inline bool connect_is_needless(const union np_addr *src, const union np_addr *dst,
+						int family)
 {
-	return address_is_strange(&t->dst, family) &&
-	       flow_is_filtered(&t->dst, &t->src, NP_HASH_EGRESS, family) &&
-	       !in_service_cidr(&t->dst, family, family);
+	return address_is_strange(dst, family) &&
+	       flow_is_filtered(dst, src, NP_HASH_EGRESS, family) &&
+	       !in_service_cidr(dst, family, family);
 }
 
 /*
- * Make a flow for a packet that opens a connection, if it is to have one: returns an enum connect.
- * Of r, tuple (whole) and hook are set, the rest is zero. One code for both families, as addresses
- * are whole here.
+ * Is a packet that opens a connection to have a flow? Returns an enum connect; CONNECT_CREATE: r
+ * says which. Of r, tuple (whole) and hook are set, the rest is zero. One code for both families,
+ * as addresses are whole here.
  */
 __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *iface, __u32 family)
 {
@@ -476,10 +476,64 @@ __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *ifa
 	if (!r || !iface)
 		return CONNECT_PASS;
 	rc = connect_service(ctx, r, iface, family);
-	if (rc != CONNECT_PASS || !connect_is_shadowed(r, family))
+	return rc == CONNECT_PASS && connect_is_shadowed(r, family) ? CONNECT_CREATE : rc;
+}
+
+static __always_inline bool request(np_ctx *ctx, __u32 l2_len, struct flow_request *r, int family)
+{
+	struct packet p = {};
+	int parsed;
+
+	if (!r || l2_len > ETH_HLEN)
+		return false;
+	*r = (struct flow_request){};
+	parsed = packet_parse(&p, ctx, l2_len, family);
+	if (parsed != PARSE_PORTS && parsed != PARSE_ICMP)
+		return false;
+	r->tuple = tuple_whole(&p.tuple, family);
+	return true;
+}
+
+/* A BPF global function for its caller's stack. */
+__noinline int connect_request6(np_ctx *ctx, __u32 l2_len, struct flow_request *r)
+{
+	return request(ctx, l2_len, r, NP_IPV6);
+}
+
+/*
+ * What a packet asks for that has no flow: all of r but its hook. ICMP has no ports. false: it is a
+ * packet that can have none.
+ */
+static __always_inline bool connect_request(np_ctx *ctx, __u32 l2_len, struct flow_request *r,
+					    int family)
+{
+	return family == NP_IPV4 ? request(ctx, l2_len, r, family)
+				 : connect_request6(ctx, l2_len, r);
+}
+
+/* A BPF global function for its caller's stack. */
+__noinline int connect_note(struct flow_request *r, __u32 family)
+{
+	if (r)
+		note_connection(r->hook, &r->decision, &r->tuple, family);
+	return 0;
+}
+
+/* All of it: an enum connect, without CONNECT_CREATE. r as connect_request() and the hook made it.
+ */
+static __always_inline int connect_packet(np_ctx *ctx, struct flow_request *r,
+					  struct np_iface *iface, __u32 family)
+{
+	int rc = connect(ctx, r, iface, family);
+
+	if (rc != CONNECT_CREATE)
 		return rc;
 	rc = flow_create(ctx, r, family);
-	return rc == CONNECT_DROP ? CONNECT_PASS : rc; /* the pod can be reached without us */
+	if (!r->decision.version) /* the pod can be reached without us */
+		return rc == CONNECT_DROP ? CONNECT_PASS : rc;
+	if (rc == CONNECT_FLOW)
+		connect_note(r, family);
+	return rc;
 }
 
 #endif

@@ -244,10 +244,19 @@ static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 spa
 	return entry ? flow_check(entry, t, space, family) : (struct flow_hit){};
 }
 
-/*
- * Has the record had one and the same life since seq was read? "to" is what was taken out of it:
- * this load is made to depend on those of all its words, as in flow_after().
- */
+/* Its seq, by a load that is made to depend on what was read of it, as in flow_after(). */
+static __always_inline __u32 flow_seq_after(const struct np_flow *flow, __u64 read)
+{
+#ifdef __bpf__
+	asm volatile("%0 &= 0" : "+r"(read));
+#else
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	read = 0;
+#endif
+	return *(volatile __u32 *)((void *)&flow->seq + read);
+}
+
+/* Has the record had one and the same life since seq was read? "to" is what was taken out of it. */
 static __always_inline bool flow_unchanged(const struct flow_hit *hit, const struct tuple *to,
 					   int family)
 {
@@ -256,13 +265,7 @@ static __always_inline bool flow_unchanged(const struct flow_hit *hit, const str
 	if (family == NP_IPV6)
 		read += to->src.word[1] + to->src.word[2] + to->src.word[3] + to->dst.word[1] +
 			to->dst.word[2] + to->dst.word[3];
-#ifdef __bpf__
-	asm volatile("%0 &= 0" : "+r"(read));
-#else
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	read = 0;
-#endif
-	return *(volatile __u32 *)((void *)&hit->flow->seq + read) == hit->seq;
+	return flow_seq_after(hit->flow, read) == hit->seq;
 }
 
 /* Ticks since the last packet. Another CPU may have stored a tick that this one has not read yet.
@@ -490,13 +493,13 @@ __noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number,
 }
 
 /* May the packet change the state? */
-static __always_inline bool flow_is_news(const struct np_flow *f, bool from_client,
-					 const struct packet *p, __u32 now)
+static __always_inline bool flow_is_news(const struct np_flow *f, bool from_client, __u32 protocol,
+					 __u8 tcp_flags, __u32 now)
 {
-	if (p->tuple.protocol == IPPROTO_TCP)
-		return p->tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED;
-	if (p->tuple.protocol == IPPROTO_SCTP)
-		return p->tcp_flags & TCP_RST || f->state == NP_FLOW_SCTP_NEW;
+	if (protocol == IPPROTO_TCP)
+		return tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED;
+	if (protocol == IPPROTO_SCTP)
+		return tcp_flags & TCP_RST || f->state == NP_FLOW_SCTP_NEW;
 	return f->state == NP_FLOW_UDP ? !from_client
 				       : f->state == NP_FLOW_UDP_REPLIED &&
 						 now - f->born >= NP_UDP_STREAM_SECONDS * np.hertz;
@@ -516,7 +519,7 @@ static __always_inline void flow_track(const struct flow_hit *hit, const struct 
 
 	if (hit->flow->seen != now)
 		hit->flow->seen = now;
-	if (!flow_is_news(hit->flow, from_client, p, now))
+	if (!flow_is_news(hit->flow, from_client, p->tuple.protocol, p->tcp_flags, now))
 		return;
 	/* The parser has seen to the end, but the verifier forgets where protocols meet. */
 	if (p->tuple.protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end)

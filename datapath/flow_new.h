@@ -11,6 +11,7 @@
 
 #include <linux/errno.h>
 
+#include "../maps/explain.h"
 #include "flow.h"
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
@@ -68,8 +69,7 @@ struct flow_request {
 	struct tuple tuple; /* client -> frontend */
 	union np_addr backend;
 	union np_addr snat; /* the client's own address unless the source is translated */
-	__u32 backend_number;
-	__u32 service;
+	struct np_decision decision;
 	__be16 backend_port;
 	__u16 flags;	/* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
 	__u16 netns;	/* np_iface.netns of where it came in */
@@ -148,7 +148,9 @@ static __always_inline int end_flow(__u32 number, __u32 seq, int family)
 
 	if (!flow || seq & 1 || __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return -ESTALE;
-	flow_release(flow, number, family);
+	unname(number, family);
+	flow->state = NP_FLOW_FREE;
+	flow_publish(flow);
 	return 0;
 }
 
@@ -437,8 +439,8 @@ static __always_inline void flow_fill(struct np_flow *flow, const struct flow_re
 	};
 
 	*(volatile __u64 *)&flow->word.all = word.all; /* at once: see flow_change() */
-	flow->service = r->service;
-	flow->backend = r->backend_number;
+	flow->service = r->decision.service;
+	flow->backend = r->decision.backend;
 	flow->seen = word.born;
 	flow->port[NP_CLIENT] = SPORT(r->tuple.ports);
 	flow->port[NP_FRONTEND] = DPORT(r->tuple.ports);

@@ -8,16 +8,18 @@
 
 /* The connection t is given its backend. */
 static __always_inline void note_connection(__u32 hook, const struct np_decision *d,
-					    struct tuple *t, struct np_backend *backend,
-					    __u32 family)
+					    struct tuple *t, __u32 family)
 {
-	__u32 id = d->service, number = d->version - 1;
+	__u32 id = d->service, number = d->version - 1, at = d->backend;
 	struct np_service_stats *s = bpf_map_lookup_elem(&service_stats, &id);
 	struct np_service *service = bpf_map_lookup_elem(&services, &number);
+	struct np_backend *backend = bpf_map_lookup_elem(&backends, &at);
 
-	count(hook, NP_REASON_NEW_FLOW);
+	count_inline(hook, NP_REASON_NEW_FLOW);
 	if (d->reason == NP_REASON_AFFINITY)
 		count(hook, NP_REASON_AFFINITY);
+	if (!backend)
+		return;
 	if (s && backend->zone < NP_ZONE_CLASSES)
 		__sync_fetch_and_add(&s->connections[backend->zone], 1);
 	if (service && service->affinity)

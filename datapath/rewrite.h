@@ -51,6 +51,21 @@ static __always_inline __sum16 sum_update(__sum16 check, __u64 diff)
 	return ~sum_fold((__u16)~check + diff);
 }
 
+/* TCP's or UDP's checksum after addresses and ports have changed by so much. */
+static __always_inline __sum16 sum_transport(__sum16 check, enum checksum checksum, __u32 protocol,
+					     __u64 addr, __u64 ports)
+{
+	if (checksum == CHECKSUM_PSEUDO)
+		return sum_fold(check + addr);
+	if (protocol == IPPROTO_UDP) {
+		if (!check) /* RFC 768: the sender made none */
+			return 0;
+		check = sum_update(check, addr + ports);
+		return check ? check : 0xFFFF;
+	}
+	return sum_update(check, addr + ports);
+}
+
 /* By how much the addresses of a packet differ from those of the new tuple. */
 static __always_inline __u64 tuple_diff_addr(const struct tuple *from, const struct tuple *to,
 					     int family)
@@ -118,18 +133,7 @@ static __always_inline void rewrite(struct packet *p, const struct tuple *to,
 		return;
 	}
 	*(__u32 *)p->l4 = to->ports;
-	if (checksum == CHECKSUM_PSEUDO) {
-		*p->check = sum_fold(check + addr);
-		return;
-	}
-	if (p->tuple.protocol == IPPROTO_UDP) {
-		if (!check) /* RFC 768: the sender made none */
-			return;
-		check = sum_update(check, addr + ports);
-		*p->check = check ? check : 0xFFFF;
-		return;
-	}
-	*p->check = sum_update(check, addr + ports);
+	*p->check = sum_transport(check, checksum, p->tuple.protocol, addr, ports);
 }
 
 /*

@@ -284,8 +284,7 @@ int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32
 			  .protocol = flow->protocol},
 		.backend = flow->addr[NP_BACKEND],
 		.snat = flow->addr[NP_SNAT],
-		.backend_number = flow->backend,
-		.service = flow->service,
+		.decision = {.backend = flow->backend, .service = flow->service},
 		.backend_port = flow->port[NP_BACKEND],
 		.flags = flow->flags & ~NP_FLOW_LIFE,
 	};

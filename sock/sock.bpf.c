@@ -217,7 +217,7 @@ __noinline int sock_begin(struct bpf_sock_addr *ctx, struct tuple *t, struct np_
 	} else if (t->protocol == IPPROTO_UDP) { /* nobody could tell whose the answers are */
 		return -ENOMEM;
 	}
-	note_connection(NP_HOOK_SOCK, d, t, backend, family);
+	note_connection(NP_HOOK_SOCK, d, t, family);
 	return 0;
 }
 

@@ -46,17 +46,25 @@ static __always_inline enum checksum skb_checksum(struct __sk_buff *skb)
 
 /*
  * By how much the sum of all bytes from the IP header on changes with the rewrite, for
- * CHECKSUM_COMPLETE. The IPv4 header makes up for its own change by its checksum. Ports and
- * transport checksum change by minus what the addresses do, if there is a transport checksum.
+ * CHECKSUM_COMPLETE, where addresses and ports change by so much. The IPv4 header makes up for its
+ * own change by its checksum. Ports and transport checksum change by minus what the addresses do,
+ * if there is a transport checksum (checked).
  */
+static __always_inline __u64 sum_bytes(bool checked, __u64 addr, __u64 ports, int family)
+{
+	if (!checked)
+		return ports + (family == NP_IPV6 ? addr : 0);
+	return family == NP_IPV6 ? 0 : (__u16)~sum_fold(addr);
+}
+
+/* The same of a whole rewrite; hops: how much less the packet has to live. */
 static __always_inline __u64 bytes_diff(const struct packet *p, const struct tuple *to, __u64 addr,
 					__u32 hops, int family)
 {
-	__u64 limit = hops && family == NP_IPV6 ? sum_diff(bpf_htons(0x0001), 0) : 0;
+	bool checked = p->tuple.protocol != IPPROTO_UDP || *p->check;
 
-	if (p->tuple.protocol == IPPROTO_UDP && !*p->check)
-		return sum_diff(p->tuple.ports, to->ports) + (family == NP_IPV6 ? addr + limit : 0);
-	return family == NP_IPV6 ? limit : (__u16)~sum_fold(addr);
+	return sum_bytes(checked, addr, sum_diff(p->tuple.ports, to->ports), family) +
+	       (hops && family == NP_IPV6 ? sum_diff(bpf_htons(0x0001), 0) : 0);
 }
 
 /* The same for SCTP, whose CRC makes up for nothing; before: what it was. */

@@ -44,9 +44,10 @@
  */
 enum todo {
 	TODO_NOTHING,
-	TODO_CLAMP,   /* a SYN: look at its MSS */
-	TODO_CONNECT, /* opens a connection and has no flow: the request is set */
-	TODO_PULL,    /* headers are not in the linear part */
+	TODO_HANDLE, /* all: see handle() */
+	TODO_CLAMP,  /* a SYN: look at its MSS */
+	TODO_OPEN,   /* opens a conversation and has no flow */
+	TODO_PULL,   /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
 	TODO_RESET,  /* of a flow whose endpoint is gone */
@@ -57,6 +58,8 @@ static __always_inline __u32 hook_space(__u32 hook)
 {
 	return hook == NP_HOOK_EGRESS ? NP_HASH_EGRESS : NP_HASH_INGRESS;
 }
+
+#include "fast.h"
 
 static __always_inline int tc_pull(struct __sk_buff *skb)
 {
@@ -211,20 +214,6 @@ static __always_inline int icmp(struct __sk_buff *skb, __u32 l2_len, __u32 hook,
 	return np.handover ? ICMP_UNKNOWN : 0;
 }
 
-/* The request of a packet without ports: connect() will find no flow to make for it. */
-static __always_inline int request(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r,
-				   int family)
-{
-	struct packet p = {};
-
-	if (!r)
-		return 0;
-	*r = (struct flow_request){.hook = NP_HOOK_INGRESS};
-	if (l2_len <= ETH_HLEN && packet_parse(&p, skb, l2_len, family) == PARSE_ICMP)
-		r->tuple = tuple_whole(&p.tuple, family);
-	return 0;
-}
-
 /* BPF global functions, which read the packet anew: the verifier checks them once. */
 __noinline int tc_fragment4(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 {
@@ -244,16 +233,6 @@ __noinline int tc_icmp4(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 __noinline int tc_icmp6(struct __sk_buff *skb, __u32 l2_len, __u32 hook)
 {
 	return icmp(skb, l2_len, hook, NP_IPV6);
-}
-
-__noinline int tc_request4(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r)
-{
-	return request(skb, l2_len, r, NP_IPV4);
-}
-
-__noinline int tc_request6(struct __sk_buff *skb, __u32 l2_len, struct flow_request *r)
-{
-	return request(skb, l2_len, r, NP_IPV6);
 }
 
 /* Rewrite a packet of a flow; false if the flow ended meanwhile. */
@@ -276,8 +255,8 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 }
 
 /* The fast path: a packet of a flow is rewritten; all else is for the caller. An enum todo. */
-static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
-				  struct flow_request *r, __u32 hook, int family)
+static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				  int family)
 {
 	struct packet p;
 	struct flow_hit hit;
@@ -319,40 +298,84 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	if (hit.flow && reset_wanted(&hit, &p, opens))
 		return TODO_RESET;
 	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens &&
-	    !(ingress ? SPORT(p.tuple.ports) && connect_is_needless(&p.tuple, family)
-		      : address_is_strange(&p.tuple.src, family))) {
-		*r = (struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = hook};
-		return TODO_CONNECT;
-	}
+	    !(ingress ? SPORT(p.tuple.ports) &&
+				connect_is_needless(&p.tuple.src, &p.tuple.dst, family)
+		      : address_is_strange(&p.tuple.src, family)))
+		return TODO_OPEN;
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
 
-__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
+__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && r ? handle(skb, iface, r, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
+__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && r ? handle(skb, iface, r, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
+__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && r ? handle(skb, iface, r, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface, struct flow_request *r)
+__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface)
 {
-	return iface && r ? handle(skb, iface, r, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-static __always_inline int tc_fast(struct __sk_buff *skb, struct np_iface *iface,
-				   struct flow_request *r, __u32 hook, int family)
+static __always_inline int tc_handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				     int family)
 {
 	if (hook == NP_HOOK_INGRESS)
-		return family == NP_IPV4 ? tc_ingress4(skb, iface, r) : tc_ingress6(skb, iface, r);
-	return family == NP_IPV4 ? tc_egress4(skb, iface, r) : tc_egress6(skb, iface, r);
+		return family == NP_IPV4 ? tc_ingress4(skb, iface) : tc_ingress6(skb, iface);
+	return family == NP_IPV4 ? tc_egress4(skb, iface) : tc_egress6(skb, iface);
+}
+
+/* What opens a conversation, or a request of ICMP, which has no ports: an enum connect. */
+static __always_inline int open(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				int family)
+{
+	struct flow_request r;
+
+	if (!connect_request(skb, iface->l2_len, &r, family))
+		return CONNECT_PASS;
+	r.hook = hook;
+	if (hook == NP_HOOK_EGRESS)
+		return tc_leaves(skb, &r, iface->lb == NP_LB_ON, family) ? CONNECT_DROP
+									 : CONNECT_PASS;
+	if (r.tuple.ports && !SPORT(r.tuple.ports) && tc_explain(skb, &r, iface, family))
+		return CONNECT_DROP;
+	return connect_packet(skb, &r, iface, family);
+}
+
+__noinline int tc_open4(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? open(skb, iface, NP_HOOK_INGRESS, NP_IPV4) : CONNECT_PASS;
+}
+
+__noinline int tc_open6(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? open(skb, iface, NP_HOOK_INGRESS, NP_IPV6) : CONNECT_PASS;
+}
+
+__noinline int tc_leave4(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? open(skb, iface, NP_HOOK_EGRESS, NP_IPV4) : CONNECT_PASS;
+}
+
+__noinline int tc_leave6(struct __sk_buff *skb, struct np_iface *iface)
+{
+	return iface ? open(skb, iface, NP_HOOK_EGRESS, NP_IPV6) : CONNECT_PASS;
+}
+
+static __always_inline int tc_open(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				   int family)
+{
+	if (hook == NP_HOOK_INGRESS)
+		return family == NP_IPV4 ? tc_open4(skb, iface) : tc_open6(skb, iface);
+	return family == NP_IPV4 ? tc_leave4(skb, iface) : tc_leave6(skb, iface);
 }
 
 static __always_inline void tc_clamp_to_iface(struct __sk_buff *skb, const struct np_iface *iface,
@@ -385,8 +408,8 @@ static __always_inline int tc_reset(struct __sk_buff *skb, __u32 l2_len, __u32 h
  * ICMP: errors about flows are translated; a request to an address that services have but no port
  * of it can answer (ping of a clusterIP) meets what any other packet there does.
  */
-static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface,
-				   struct flow_request *r, __u32 hook, int family)
+static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
+				   int family)
 {
 	int found = family == NP_IPV4 ? tc_icmp4(skb, iface->l2_len, hook)
 				      : tc_icmp6(skb, iface->l2_len, hook);
@@ -396,18 +419,14 @@ static __always_inline int tc_icmp(struct __sk_buff *skb, struct np_iface *iface
 		return TC_BEFORE;
 	if (found != ICMP_REQUEST || hook != NP_HOOK_INGRESS)
 		return TC_NEXT;
-	if (family == NP_IPV4)
-		tc_request4(skb, iface->l2_len, r);
-	else
-		tc_request6(skb, iface->l2_len, r);
-	made = connect(skb, r, iface, family);
+	made = tc_open(skb, iface, hook, family);
 	if (made == CONNECT_REJECT)
 		return tc_refuse(skb, iface->l2_len, family);
 	return made == CONNECT_DROP ? TC_ACT_SHOT : TC_NEXT;
 }
 
 static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
-				     struct flow_request *r, int family)
+				     int family)
 {
 	int i, todo, made;
 
@@ -418,7 +437,11 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 	}
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TC_PASSES; i++) {
-		todo = tc_fast(skb, iface, r, hook, family);
+		todo = tc_fast(skb, iface, hook, i == TC_PASSES - 1, family);
+		if (todo == TODO_NOTHING)
+			return TC_NEXT;
+		if (todo == TODO_HANDLE)
+			todo = tc_handle(skb, iface, hook, family);
 		if (todo == TODO_NOTHING)
 			return TC_NEXT;
 		if (todo == TODO_BEFORE)
@@ -430,16 +453,11 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		}
 		if (todo == TODO_RESET)
 			return tc_reset(skb, iface->l2_len, hook, family);
-		if (todo == TODO_CONNECT && hook == NP_HOOK_EGRESS &&
-		    tc_leaves(skb, r, iface->lb == NP_LB_ON, family))
-			return TC_ACT_SHOT;
-		if (todo != TODO_CONNECT || hook != NP_HOOK_INGRESS)
+		if (todo != TODO_OPEN)
 			break;
 		if (i == TC_PASSES - 1) /* its flow is gone again, or not yet there */
 			return TC_ACT_SHOT;
-		if (!SPORT(r->tuple.ports) && tc_explain(skb, r, iface, family))
-			return TC_ACT_SHOT;
-		made = connect(skb, r, iface, family);
+		made = tc_open(skb, iface, hook, family);
 		if (made == CONNECT_REJECT)
 			return tc_refuse(skb, iface->l2_len, family);
 		if (made == CONNECT_DROP)
@@ -448,15 +466,13 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 			break;
 		i = TC_PASSES - 2; /* the last pass is for using it; no variable more: the stack */
 	}
-	if (todo == TODO_CONNECT && r->tuple.protocol != IPPROTO_TCP)
-		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)
 		return (family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
 					  : tc_fragment6(skb, iface->l2_len, hook))
 			       ? TC_BEFORE
 			       : TC_NEXT;
 	if (todo == TODO_ICMP)
-		return tc_icmp(skb, iface, r, hook, family);
+		return tc_icmp(skb, iface, hook, family);
 	tc_clamp_to_iface(skb, iface, hook, family);
 	if (hook == NP_HOOK_INGRESS) {
 		made = tc_redirect(skb, iface, true, family);
@@ -469,14 +485,13 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 static __always_inline int tc_run(struct __sk_buff *skb, __u32 hook)
 {
 	struct np_iface *iface = iface_find(skb->ifindex);
-	struct flow_request r;
 
 	if (!iface)
 		return TC_NEXT;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return tc_family(skb, iface, hook, &r, NP_IPV4);
+		return tc_family(skb, iface, hook, NP_IPV4);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return tc_family(skb, iface, hook, &r, NP_IPV6);
+		return tc_family(skb, iface, hook, NP_IPV6);
 	return TC_NEXT;
 }
 

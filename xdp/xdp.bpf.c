@@ -27,17 +27,16 @@ struct ethernet {
 /* What the fast path leaves to be done; it returns for the same reason as in tc.bpf.c. */
 enum todo {
 	TODO_PASS,
-	TODO_CONNECT, /* opens a connection and has no flow: request is set */
-	TODO_SEND,    /* rewritten, the rest of struct out is set */
-	TODO_CLAMP,   /* the same, and it is a SYN */
-	TODO_BEFORE,  /* a flow of the tables of before, as far as these can tell */
+	TODO_OPEN,   /* opens a conversation and has no flow */
+	TODO_SEND,   /* rewritten, struct out is set */
+	TODO_CLAMP,  /* the same, and it is a SYN */
+	TODO_BEFORE, /* a flow of the tables of before, as far as these can tell */
 };
 
-/* Where a packet goes, or what has to be done first. */
+/* Where a packet goes. */
 struct out {
 	__u32 ifindex;
 	__u32 mtu; /* of the route */
-	struct flow_request request;
 };
 
 /*
@@ -67,6 +66,7 @@ static __always_inline bool may_leave(struct xdp_md *ctx, __u32 ifindex)
 #define np_route_shared_by(p, family)	       0
 #define np_route_more(hit, protocol)	       (protocol)
 #include "../datapath/fib.h"
+#include "fast.h"
 
 /* A packet of a flow to or from a backend on another node: rewrite it and set its way. */
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct flow_hit *hit,
@@ -119,14 +119,12 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 	}
 	if (hit.flow)
 		return forward(ctx, &p, &hit, out, &scratch, family);
-	if (!opens || p.fragment || connect_is_needless(&p.tuple, family))
-		return TODO_PASS;
-	out->request =
-		(struct flow_request){.tuple = tuple_whole(&p.tuple, family), .hook = NP_HOOK_XDP};
-	return TODO_CONNECT;
+	return !opens || p.fragment || connect_is_needless(&p.tuple.src, &p.tuple.dst, family)
+		       ? TODO_PASS
+		       : TODO_OPEN;
 }
 
-/* BPF global functions: their stack is free again when connect() is called. */
+/* BPF global functions: their stack is free again when a flow is made. */
 __noinline int xdp_handle4(struct xdp_md *ctx, struct out *out)
 {
 	return handle(ctx, out, NP_IPV4);
@@ -135,6 +133,26 @@ __noinline int xdp_handle4(struct xdp_md *ctx, struct out *out)
 __noinline int xdp_handle6(struct xdp_md *ctx, struct out *out)
 {
 	return handle(ctx, out, NP_IPV6);
+}
+
+static __always_inline int open(struct xdp_md *ctx, struct np_iface *iface, int family)
+{
+	struct flow_request r;
+
+	if (!connect_request(ctx, ETH_HLEN, &r, family))
+		return CONNECT_PASS;
+	r.hook = NP_HOOK_XDP;
+	return connect_packet(ctx, &r, iface, family);
+}
+
+__noinline int xdp_open4(struct xdp_md *ctx, struct np_iface *iface)
+{
+	return iface ? open(ctx, iface, NP_IPV4) : CONNECT_PASS;
+}
+
+__noinline int xdp_open6(struct xdp_md *ctx, struct np_iface *iface)
+{
+	return iface ? open(ctx, iface, NP_IPV6) : CONNECT_PASS;
 }
 
 static __always_inline int clamp(struct xdp_md *ctx, __u32 limit, int family)
@@ -174,7 +192,7 @@ __noinline int xdp_clamp(struct xdp_md *ctx, struct np_iface *in, __u32 ifindex,
 	return family == NP_IPV4 ? clamp(ctx, limit, NP_IPV4) : clamp(ctx, limit, NP_IPV6);
 }
 
-static __always_inline int fast(struct xdp_md *ctx, struct out *out, int family)
+static __always_inline int xdp_handle(struct xdp_md *ctx, struct out *out, int family)
 {
 	return family == NP_IPV4 ? xdp_handle4(ctx, out) : xdp_handle6(ctx, out);
 }
@@ -182,17 +200,21 @@ static __always_inline int fast(struct xdp_md *ctx, struct out *out, int family)
 static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struct out *out,
 			       bool over, int family)
 {
-	int todo = fast(ctx, out, family);
+	int todo = xdp_fast(ctx, iface, family);
+
+	if (todo != FAST_RARE)
+		return todo;
+	todo = xdp_handle(ctx, out, family);
 
 	/* A tail call is the main program's, which this is part of: below it, 256 bytes are all. */
 	if (over && todo == TODO_BEFORE)
 		bpf_tail_call(ctx, &before, NP_HOOK_XDP); /* if there is none, it is tc's */
-	if (todo == TODO_CONNECT) {
+	if (todo == TODO_OPEN) {
 		/* What is refused or not a service's is left to tc, which answers it. */
-		todo = connect(ctx, &out->request, iface, family);
+		todo = family == NP_IPV4 ? xdp_open4(ctx, iface) : xdp_open6(ctx, iface);
 		if (todo != CONNECT_FLOW && todo != CONNECT_AGAIN)
 			return XDP_PASS;
-		todo = fast(ctx, out, family);
+		todo = xdp_handle(ctx, out, family);
 	}
 	if (todo != TODO_SEND && todo != TODO_CLAMP)
 		return XDP_PASS;

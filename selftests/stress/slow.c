@@ -149,7 +149,7 @@ int slow_open(const struct tables *t, const struct flowtable_flow *flow)
 			  .protocol = flow->protocol},
 		.backend = flow->addr[NP_BACKEND],
 		.snat = flow->addr[NP_SNAT],
-		.backend_number = flow->backend,
+		.decision.backend = flow->backend,
 		.backend_port = flow->port[NP_BACKEND],
 		.flags = flow->flags,
 	};

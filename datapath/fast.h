@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the fast paths of tc and XDP have in common (tc/fast.h, xdp/fast.h). They are for most
+ * packets of a node: those of established flows and those of no service, plain TCP and UDP. They
+ * are in the frame of the program itself, as a call between BPF functions costs 6 to 11 ns where
+ * returns are not predicted (Safe RET, of AMD's Zen 3 and 4): a third of all that is done here.
+ * Whatever is rarer is left to handle(), which knows all cases and does the same for these.
+ *
+ * Headers are not kept but read anew where they are needed: they are in the first level of the
+ * cache, where the stack would be, of which there are 96 bytes (selftests/stack.py).
+ */
+#ifndef NEARPATH_DATAPATH_FAST_H
+#define NEARPATH_DATAPATH_FAST_H
+
+#include "flow.h"
+#include "rewrite.h"
+
+/* The compiler is not to keep what it has read of the packet. */
+#define FORGET() asm volatile("" ::: "memory")
+
+/* All that is read here: addresses, ports, checksum. A shorter datagram is a rare one. */
+#define FAST_L4 sizeof(struct tcphdr)
+
+static __always_inline __u32 fast_header(int family)
+{
+	return family == NP_IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+static __always_inline __u8 fast_protocol(const void *l3, int family)
+{
+	return family == NP_IPV4 ? ((const struct iphdr *)l3)->protocol
+				 : ((const struct ipv6hdr *)l3)->nexthdr;
+}
+
+/* Of an IPv4 address only the first word is to be touched. */
+static __always_inline union np_addr *fast_src(void *l3, int family)
+{
+	return family == NP_IPV4 ? (void *)&((struct iphdr *)l3)->saddr
+				 : (void *)&((struct ipv6hdr *)l3)->saddr;
+}
+
+static __always_inline union np_addr *fast_dst(void *l3, int family)
+{
+	return family == NP_IPV4 ? (void *)&((struct iphdr *)l3)->daddr
+				 : (void *)&((struct ipv6hdr *)l3)->daddr;
+}
+
+static __always_inline __u32 *fast_ports(void *l3, int family)
+{
+	return l3 + fast_header(family);
+}
+
+static __always_inline bool fast_is_tcp(void *l3, int family)
+{
+	return fast_protocol(l3, family) == IPPROTO_TCP;
+}
+
+/* Of the transport header. */
+static __always_inline __sum16 *fast_check(void *l3, int family)
+{
+	return (void *)fast_ports(l3, family) +
+	       (fast_is_tcp(l3, family) ? __builtin_offsetof(struct tcphdr, check)
+					: __builtin_offsetof(struct udphdr, check));
+}
+
+/* Of TCP: its flags; of UDP none. */
+static __always_inline __u8 fast_flags(void *l3, int family)
+{
+	return fast_is_tcp(l3, family) ? ((__u8 *)fast_ports(l3, family))[13] : 0;
+}
+
+/* Does it begin a conversation, as far as it alone tells? */
+static __always_inline bool fast_opens(void *l3, int family)
+{
+	return !fast_is_tcp(l3, family) ||
+	       (fast_flags(l3, family) & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* TCP or UDP without options, extensions, fragments. */
+static __always_inline bool fast_is_plain(void *l3, void *end, int family)
+{
+	struct ipv6hdr *six = l3;
+	struct iphdr *four = l3;
+	__u8 protocol;
+
+	if (l3 + fast_header(family) + FAST_L4 > end)
+		return false;
+	if (family == NP_IPV4
+		    ? *(__u8 *)l3 != 0x45 || four->frag_off & bpf_htons(IP_MF | IP_OFFSET_MASK)
+		    : six->version != 6)
+		return false;
+	protocol = fast_protocol(l3, family);
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/* From the IP header on, as that says. */
+static __always_inline __u32 fast_length(const void *l3, int family)
+{
+	if (family == NP_IPV4)
+		return bpf_ntohs(((const struct iphdr *)l3)->tot_len);
+	return bpf_ntohs(((const struct ipv6hdr *)l3)->payload_len) + sizeof(struct ipv6hdr);
+}
+
+/* What the index says of the packet first; BUCKET_NONE: no flow knows it. */
+static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
+{
+	struct np_hash h;
+
+	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
+		return BUCKET_NONE;
+	FORGET();
+	h = np_hash_tuple(np.hash_key, family, fast_src(l3, family), fast_dst(l3, family),
+			  *fast_ports(l3, family), fast_protocol(l3, family), space);
+	if (space == NP_HASH_INGRESS)
+		flow_ahead(&h, family);
+	return flow_index(&h, family);
+}
+
+/* A flow is known by this tuple of its places. */
+static __always_inline bool fast_is(struct np_flow *f, enum np_place src, enum np_place dst,
+				    __u32 ports, void *l3, int family)
+{
+	return ports == *fast_ports(l3, family) && f->protocol == fast_protocol(l3, family) &&
+	       flow_addr_is(f, src, fast_src(l3, family), family) &&
+	       flow_addr_is(f, dst, fast_dst(l3, family), family);
+}
+
+/* The ports of a tuple the other way. */
+static __always_inline __u32 ports_reverse(__u32 ports)
+{
+	return ports << 16 | ports >> 16;
+}
+
+/* Does a flow know the packet by FORWARD or SNAT (first), or by UNSNAT or REPLY? */
+static __always_inline bool fast_has_name(struct np_flow *f, bool first, __u32 space, void *l3,
+					  int family)
+{
+	__u32 backend = PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]);
+
+	if (space == NP_HASH_INGRESS)
+		return first ? fast_is(f, NP_CLIENT, NP_FRONTEND,
+				       PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), l3, family)
+			     : fast_is(f, NP_BACKEND, NP_SNAT, ports_reverse(backend), l3, family);
+	return first ? fast_is(f, NP_CLIENT, NP_BACKEND, backend, l3, family)
+		     : fast_is(f, NP_BACKEND, NP_CLIENT, ports_reverse(backend), l3, family);
+}
+
+/* Of a flow to the registers, 64 bits at a time: np_flow6 has them so aligned. */
+static __always_inline void fast_addr_read(__u64 *to, const __be32 *from, int family)
+{
+	if (family == NP_IPV4) {
+		to[0] = *from;
+		return;
+	}
+	to[0] = ((const __u64 *)from)[0];
+	to[1] = ((const __u64 *)from)[1];
+}
+
+static __always_inline __u64 fast_diff(__u64 from, __u64 to)
+{
+	return sum_diff(from, to) + sum_diff(from >> 32, to >> 32);
+}
+
+/* Into the packet; returns by how much the sum changes. */
+static __always_inline __u64 fast_addr_write(void *addr, const __u64 *to, int family)
+{
+	__u64 *six = addr, diff;
+	__be32 *four = addr;
+
+	if (family == NP_IPV4) {
+		diff = sum_diff(*four, to[0]);
+		*four = to[0];
+		return diff;
+	}
+	diff = fast_diff(six[0], to[0]) + fast_diff(six[1], to[1]);
+	six[0] = to[0];
+	six[1] = to[1];
+	return diff;
+}
+
+/*
+ * May something else become of the flow than that it goes on, or of the packet? fresh: the flow was
+ * made for it a moment ago.
+ */
+static __always_inline bool fast_is_odd(const struct np_flow *f, bool fresh, void *l3, int family)
+{
+	if (f->flags & NP_FLOW_DEPARTED || f->state == NP_FLOW_FREE)
+		return true;
+	if (fast_is_tcp(l3, family))
+		return !fresh && fast_opens(l3, family);
+	return !SPORT(*fast_ports(l3, family)) || flow_expired(f, now32());
+}
+
+/* A flow that knows the packet, as struct flow_hit; first: by FORWARD or SNAT. */
+struct fast_hit {
+	struct np_flow *flow;
+	__u32 seq;
+	__u32 number;
+	bool first;
+};
+
+enum fast {
+	FAST_NONE, /* no flow knows the packet */
+	FAST_FLOW, /* one does, and what is to be done is what always is */
+	FAST_ODD,  /* neither is certain: for handle() */
+};
+
+static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u32 space, void *l3,
+					   int family)
+{
+	__u64 entry = fast_index(l3, space, family);
+	struct np_flow *f;
+
+	FORGET();
+	if (entry == BUCKET_NONE)
+		return FAST_NONE;
+	hit->first =
+		entry_name(entry) == (space == NP_HASH_INGRESS ? NP_NAME_FORWARD : NP_NAME_SNAT);
+	hit->number = entry_record(entry);
+	f = flow_record(hit->number, family);
+	if (!f)
+		return FAST_ODD;
+	hit->seq = *(volatile __u32 *)&f->seq;
+	hit->flow = f = flow_after(f, hit->seq);
+	return hit->seq & 1 || fast_is_odd(f, fresh, l3, family) ||
+			       !fast_has_name(f, hit->first, space, l3, family)
+		       ? FAST_ODD
+		       : FAST_FLOW;
+}
+
+/* As flow_track(); way: FLOW_BY_STACK or 0. */
+static __always_inline void fast_track(const struct fast_hit *hit, void *l3, __u32 way, int family)
+{
+	const struct tcphdr *tcp = (void *)fast_ports(l3, family);
+	__u8 flags = fast_flags(l3, family);
+	__u32 number = 0, now = now32();
+
+	if (hit->flow->seen != now)
+		hit->flow->seen = now;
+	if (!flow_is_news(hit->flow, hit->first,
+			  fast_is_tcp(l3, family) ? IPPROTO_TCP : IPPROTO_UDP, flags, now))
+		return;
+	if (fast_is_tcp(l3, family))
+		number = bpf_ntohl(hit->first ? tcp->ack_seq : tcp->seq);
+	flow_change(hit->number, hit->seq, flags | (hit->first ? FLOW_FROM_CLIENT : 0) | way,
+		    number, family);
+}
+
+#endif
