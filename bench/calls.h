@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * How often programs call into the kernel, counted while they run. While this is on, what is loaded
- * has a stub in place of each call that the kernel does not inline: a function at the end of the
- * program that counts, and calls. So nothing moves, and the verifier sees the same arguments.
+ * How often programs call into the kernel, and how often they leave a packet to handle()
+ * (datapath/fast.h), counted while they run. While this is on, what is loaded has a stub in place
+ * of each such call that the kernel does not inline: a function at the end of the program that
+ * counts, and calls. So nothing moves, and the verifier sees the same arguments.
  */
 #ifndef NEARPATH_BENCH_CALLS_H
 #define NEARPATH_BENCH_CALLS_H
@@ -20,13 +21,14 @@
 #include "programs.h"
 #include "util.h"
 
-#define CALLS_MAX	64 /* functions that are called */
+#define CALLS_MAX	64	  /* functions that are called */
+#define CALLS_LEFT	CALLS_MAX /* in "count": calls of handle() */
 #define CALLS_FUNCTIONS 256
 #define CALLS_BACK	16 /* instructions between a map in r1 and the call it is for */
 
 struct calls {
 	int map_fd;
-	const uint64_t *count; /* by callee */
+	const volatile uint64_t *count; /* by callee */
 	struct bpf_insn callee[CALLS_MAX];
 	int callees;
 	int handler[2];
@@ -157,26 +159,36 @@ static inline int calls_callee(const struct bpf_insn *call)
 	return i;
 }
 
-static inline void calls_add_stub(struct bpf_insn *to, int callee)
+/* Counted under that number, for a call of a function of the program relative to the stub. */
+static inline void calls_add_stub(struct bpf_insn *to, int number, struct bpf_insn call)
 {
 	struct bpf_insn stub[] = {
 		OP(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_6, BPF_PSEUDO_MAP_VALUE, 0, calls.map_fd),
-		OP(0, 0, 0, 0, callee * (int)sizeof(uint64_t)),
+		OP(0, 0, 0, 0, number * (int)sizeof(uint64_t)),
 		OP_LOAD(BPF_DW, BPF_REG_7, BPF_REG_6, 0),
 		OP_ADD_IMM(BPF_REG_7, 1),
 		OP_STORE(BPF_DW, BPF_REG_6, 0, BPF_REG_7),
-		calls.callee[callee],
+		call,
 		OP_EXIT(),
 	};
 
 	memcpy(to, stub, sizeof(stub));
 }
 
-#define CALLS_STUB 7 /* instructions of it */
+#define CALLS_STUB 7 /* instructions of it, */
+#define CALLS_MADE 5 /* and before its call */
 
-/* The program's BTF with one more function, that all stubs are; a descriptor or -errno. */
-static inline int calls_btf(int fd, uint32_t *function)
+#define CALLS_HANDLES 6
+
+/*
+ * The program's BTF with one more function, that all stubs are; a descriptor or -errno. handles:
+ * those that are handle(), of any hook and family.
+ */
+static inline int calls_btf(int fd, uint32_t *function, int32_t handles[CALLS_HANDLES])
 {
+	static const char *const names[CALLS_HANDLES] = {"tc_ingress4", "tc_ingress6",
+							 "tc_egress4",	"tc_egress6",
+							 "xdp_handle4", "xdp_handle6"};
 	struct bpf_btf_info info = {};
 	uint32_t length = sizeof(info);
 	struct btf *btf;
@@ -187,6 +199,8 @@ static inline int calls_btf(int fd, uint32_t *function)
 	btf = btf__load_from_kernel_by_id(info.id);
 	if (!btf)
 		return -errno;
+	for (int i = 0; i < CALLS_HANDLES; i++)
+		handles[i] = btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC);
 	id = btf__add_func_proto(btf, 0);
 	id = id < 0 ? id : btf__add_func(btf, "stub", BTF_FUNC_STATIC, id);
 	*function = id;
@@ -194,6 +208,22 @@ static inline int calls_btf(int fd, uint32_t *function)
 	fd = fd ?: dup(btf__fd(btf));
 	btf__free(btf);
 	return fd;
+}
+
+/* Is this a call of a function that has one of these types? */
+static inline bool calls_is_of(const struct bpf_prog_load_opts *o, const struct bpf_insn *insns,
+			       size_t at, const int32_t types[CALLS_HANDLES])
+{
+	const struct bpf_func_info *info = o->func_info;
+
+	if (insns[at].code != (BPF_JMP | BPF_CALL) || insns[at].src_reg != BPF_PSEUDO_CALL)
+		return false;
+	for (size_t i = 0; i < o->func_info_cnt; i++)
+		for (int k = 0; k < CALLS_HANDLES; k++)
+			if (info[i].insn_off == at + 1 + insns[at].imm &&
+			    (int32_t)info[i].type_id == types[k])
+				return true;
+	return false;
 }
 
 /* libbpf calls this when all relocations are made, before the program is loaded. */
@@ -205,6 +235,7 @@ static inline int calls_prepare(struct bpf_program *program, struct bpf_prog_loa
 	size_t room = (count + CALLS_MAX * CALLS_STUB) * sizeof(struct bpf_insn);
 	_cleanup_free_ struct bpf_insn *insns = calloc(1, room);
 	int stub[CALLS_MAX] = {}; /* where it begins, 0: not yet */
+	int32_t handles[CALLS_HANDLES];
 	uint32_t function = 0;
 	int rc;
 
@@ -214,7 +245,7 @@ static inline int calls_prepare(struct bpf_program *program, struct bpf_prog_loa
 		return -E2BIG;
 	memcpy(insns, bpf_program__insns(program), count * sizeof(*insns));
 	memcpy(functions, o->func_info, o->func_info_cnt * sizeof(*functions));
-	rc = calls_btf(o->prog_btf_fd, &function);
+	rc = calls_btf(o->prog_btf_fd, &function, handles);
 	if (rc < 0)
 		return rc;
 	o->prog_btf_fd = rc;
@@ -228,12 +259,23 @@ static inline int calls_prepare(struct bpf_program *program, struct bpf_prog_loa
 			return rc;
 		if (!stub[rc]) {
 			stub[rc] = end;
-			calls_add_stub(insns + end, rc);
+			calls_add_stub(insns + end, rc, calls.callee[rc]);
 			functions[o->func_info_cnt++] =
 				(struct bpf_func_info){.insn_off = end, .type_id = function};
 			end += CALLS_STUB;
 		}
 		insns[i] = OP(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, stub[rc] - (int)i - 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!calls_is_of(o, insns, i, handles))
+			continue;
+		calls_add_stub(insns + end, CALLS_LEFT,
+			       OP(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0,
+				  (int)i + insns[i].imm - (int)end - CALLS_MADE));
+		functions[o->func_info_cnt++] =
+			(struct bpf_func_info){.insn_off = end, .type_id = function};
+		insns[i].imm = (int)end - (int)i - 1;
+		end += CALLS_STUB;
 	}
 	return bpf_program__set_insns(program, insns, end);
 }
@@ -243,7 +285,7 @@ static inline int calls_begin(void)
 {
 	LIBBPF_OPTS(libbpf_prog_handler_opts, o, .prog_prepare_load_fn = calls_prepare);
 	LIBBPF_OPTS(bpf_map_create_opts, mapped, .map_flags = BPF_F_MMAPABLE);
-	size_t size = CALLS_MAX * sizeof(uint64_t);
+	size_t size = (CALLS_MAX + 1) * sizeof(uint64_t);
 	void *count;
 
 	calls.jiffies_inlined = calls_probe(BPF_FUNC_jiffies64);

@@ -74,15 +74,16 @@ static inline struct table_sizes count_tables(const struct tables *t)
 
 static inline void count_calls_of(const struct world *w, struct result *r)
 {
-	uint64_t before[CALLS_MAX];
+	uint64_t before[CALLS_LEFT + 1];
 
 	prove(w, r);
 	prepare(w, r, false);
 	if (r->flows > 1) /* what is remembered of flows is to be there */
 		measure_case(w, r, 2 * r->flows);
-	memcpy(before, calls.count, sizeof(before));
+	for (int i = 0; i <= CALLS_LEFT; i++)
+		before[i] = calls.count[i];
 	measure_case(w, r, CALLS_TURNS);
-	for (int i = 0; i < CALLS_MAX; i++)
+	for (int i = 0; i <= CALLS_LEFT; i++)
 		r->calls[i] = calls.count[i] - before[i];
 	r->counted = true;
 }

@@ -142,6 +142,8 @@ static inline json_t *json_calls(const struct world *w)
 		one = json_case(r);
 		json_object_set_new(one, "calls", json_real(calls_a_packet(r)));
 		json_object_set_new(one, "by_function", by);
+		json_object_set_new(one, "left_by_fast_path",
+				    json_real((double)r->calls[CALLS_LEFT] / CALLS_TURNS));
 		json_array_append_new(all, one);
 	}
 	return all;

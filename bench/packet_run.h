@@ -47,7 +47,7 @@ struct result {
 	struct frame frame;
 	int prelude_fd; /* -1: none */
 	bool counted;
-	uint32_t calls[CALLS_MAX]; /* of what is called, in CALLS_TURNS packets */
+	uint32_t calls[CALLS_LEFT + 1]; /* of what is called, in CALLS_TURNS packets */
 	struct sample sample[ROUNDS_MAX];
 };
 

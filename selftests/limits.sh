@@ -8,7 +8,7 @@ set -euo pipefail
 ROOT=$(dirname "$(dirname "$(realpath "$0")")")
 export NEARPATH_BUILD=${NEARPATH_BUILD:-$ROOT/build}
 # For kernels and compilers that no limit was written for; the verifier ends at 1,000,000.
-VERIFIED_ANYWHERE=400000
+VERIFIED_ANYWHERE=450000
 STACK_ANYWHERE=512
 
 DIR=$(mktemp -d)
@@ -49,7 +49,8 @@ values() {
 			["\($name), stack", .stack_bytes // empty]),
 		(.bytes | to_entries[] | ["bytes of \(.key)", .value]),
 		([.calls[] | select((.flows // 1) == 1)] | group_by(.case)[] |
-			["calls, \(.[0].case)", (map(.calls) | max)]) | @tsv' "$1"
+			["calls, \(.[0].case)", (map(.calls) | max)],
+			["left, \(.[0].case)", (map(.left_by_fast_path) | max)]) | @tsv' "$1"
 }
 
 # limit_program NAME VERIFIED LOADED STACK
@@ -66,12 +67,14 @@ limit_program() {
 	check "$1, stack" "${VALUE[$1, stack]:-}" "$stack" bytes
 }
 
-# limit_calls LIMIT CASE
+# limit_calls CALLS LEFT CASE
 limit_calls() {
 	if ((HERE)); then
-		check "calls, $2" "${VALUE[calls, $2]:-}" "$1" "a packet"
+		check "calls, $3" "${VALUE[calls, $3]:-}" "$1" "a packet"
+		check "left, $3" "${VALUE[left, $3]:-}" "$2" "a packet to handle()"
 	else
-		show "calls, $2" "${VALUE[calls, $2]:-}" "a packet"
+		show "calls, $3" "${VALUE[calls, $3]:-}" "a packet"
+		show "left, $3" "${VALUE[left, $3]:-}" "a packet to handle()"
 	fi
 }
 
@@ -87,7 +90,7 @@ limits() {
 		clang) [[ $CLANG == *"version $rest."* ]] || HERE=0 ;;
 		bytes) check "bytes of ${words[0]}" "${VALUE[bytes of ${words[0]}]:-}" "${words[1]}" bytes ;;
 		program) limit_program "${words[@]}" ;;
-		calls) limit_calls "${words[0]}" "${rest#* }" ;;
+		calls) limit_calls "${words[0]}" "${words[1]}" "${rest#* * }" ;;
 		esac
 	done <"$ROOT/$1/limits"
 }
