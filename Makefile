@@ -80,7 +80,7 @@ test: tests
 	$(Q)NEARPATH_BUILD=$(abspath $(BUILD)) selftests/run
 
 model: ## the flow table's protocol in every order of its steps, by spin
-	$(Q)selftests/model.sh
+	$(Q)selftests/model.sh --all
 
 # Results of a quick run are not for keeping.
 RESULTS ?= $(if $(QUICK),$(BUILD)/bench/results,bench/results)

@@ -3,7 +3,7 @@
 # A table of 65,536 records with 20,000 established connections, and floods from spoofed sources at
 # the highest rate the machine makes: SYNs that the backend answers, and datagrams, at a ClusterIP
 # from a pod's interface and at a NodePort from outside. All 20,000 stay; those who answer get their
-# connection; nothing grows; what was evicted or refused is counted by reason. 4 floods of 4 s,
+# connection; nothing grows; what was evicted or refused is counted by reason. 4 floods of 4 s or more,
 # times LIVE_SCALE (15 makes them 60 s).
 
 # shellcheck disable=SC2317 # functions that check and wait_for call
@@ -62,7 +62,7 @@ flood() {
 	local label=$1 from=$2 device=$3 mac=$4 to=$5
 	shift 5
 	spawn "$label" "$from" "$(tool netflood)" --device "$device" --mac "$mac" --to "$to" \
-		--spoof "$SPOOFED" --seconds "$SECONDS_EACH" "$@"
+		--spoof "$SPOOFED" --seconds "$SECONDS_EACH" --at-least $((RECORDS * 5 / 4)) "$@"
 }
 
 counters() {

@@ -33,6 +33,7 @@ static const char help[] =
 	"  -f, --spoof ADDR     sources are ADDR and the 65535 addresses that follow\n"
 	"  -u, --udp            datagrams, not SYNs\n"
 	"  -s, --seconds S      for how long (default 1, at most 300)\n"
+	"  -n, --at-least N     and longer, until so many are sent, but not beyond 300 seconds\n"
 	"Exit: 0 sent, 1 could not, 2 usage.\n";
 
 struct frame {
@@ -127,7 +128,7 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static int run(struct flood *f, double seconds)
+static int run(struct flood *f, double seconds, uint64_t least)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1, sent;
 	double begun = now(), elapsed;
@@ -147,7 +148,7 @@ static int run(struct flood *f, double seconds)
 		}
 		count += sent > 0 ? sent : 0;
 		elapsed = now() - begun;
-	} while (elapsed < seconds);
+	} while (elapsed < seconds || (count < least && elapsed < SECONDS_MAX));
 	close(fd);
 	printf("{\"sent\":%llu,\"seconds\":%.2f,\"rate\":%.0f}\n", (unsigned long long)count,
 	       elapsed, count / elapsed);
@@ -162,21 +163,26 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"device", required_argument, NULL, 'd'}, {"mac", required_argument, NULL, 'm'},
-		{"to", required_argument, NULL, 't'},	  {"spoof", required_argument, NULL, 'f'},
-		{"udp", no_argument, NULL, 'u'},	  {"seconds", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},	  {}};
+	static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+						{"mac", required_argument, NULL, 'm'},
+						{"to", required_argument, NULL, 't'},
+						{"spoof", required_argument, NULL, 'f'},
+						{"udp", no_argument, NULL, 'u'},
+						{"seconds", required_argument, NULL, 's'},
+						{"at-least", required_argument, NULL, 'n'},
+						{"help", no_argument, NULL, 'h'},
+						{}};
 	static struct flood f;
 	struct in_addr to = {}, spoof = {};
 	uint8_t mac[6] = {};
 	char *colon;
 	double seconds = 1;
+	uint64_t least = 0;
 	uint16_t port = 0;
 	int opt;
 
 	f.to = (struct sockaddr_ll){.sll_family = AF_PACKET, .sll_halen = ETH_ALEN};
-	while ((opt = getopt_long(argc, argv, "d:m:t:f:us:h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "d:m:t:f:us:n:h", options, NULL)) != -1) {
 		if (opt == 'd') {
 			f.to.sll_ifindex = (int)if_nametoindex(optarg);
 		} else if (opt == 'm') {
@@ -198,6 +204,8 @@ int main(int argc, char **argv)
 			f.udp = true;
 		} else if (opt == 's') {
 			seconds = strtod(optarg, NULL);
+		} else if (opt == 'n') {
+			least = strtoull(optarg, NULL, 10);
 		} else if (opt == 'h') {
 			fputs(help, stdout);
 			return 0;
@@ -209,5 +217,5 @@ int main(int argc, char **argv)
 		return usage();
 	f.spoof = ntohl(spoof.s_addr);
 	build(&f, mac, to.s_addr, port);
-	return run(&f, seconds);
+	return run(&f, seconds, least);
 }
