@@ -24,7 +24,7 @@ static __always_inline enum todo fast_miss(struct __sk_buff *skb, void *l3,
 			      ? !SPORT(*fast_ports(l3, family)) ||
 					!connect_is_needless(src, fast_dst(l3, family), family)
 			      : !address_is_strange(src, family)))
-		return TODO_OPEN;
+		return fast_is_tcp(l3, family) ? TODO_OPEN_CLAMP : TODO_OPEN;
 	return fast_flags(l3, family) & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
 

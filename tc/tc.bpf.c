@@ -44,10 +44,11 @@
  */
 enum todo {
 	TODO_NOTHING,
-	TODO_HANDLE, /* all: see handle() */
-	TODO_CLAMP,  /* a SYN: look at its MSS */
-	TODO_OPEN,   /* opens a conversation and has no flow */
-	TODO_PULL,   /* headers are not in the linear part */
+	TODO_HANDLE,	 /* all: see handle() */
+	TODO_CLAMP,	 /* a SYN: look at its MSS */
+	TODO_OPEN,	 /* opens a conversation and has no flow */
+	TODO_OPEN_CLAMP, /* the same, of TCP: TODO_CLAMP if none is made */
+	TODO_PULL,	 /* headers are not in the linear part */
 	TODO_FRAGMENT,
 	TODO_ICMP,
 	TODO_RESET,  /* of a flow whose endpoint is gone */
@@ -254,9 +255,12 @@ static __always_inline bool translate(struct __sk_buff *skb, struct packet *p,
 	return true;
 }
 
-/* The fast path: a packet of a flow is rewritten; all else is for the caller. An enum todo. */
-static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
-				  int family)
+/*
+ * A packet of a flow is rewritten; all else is for the caller. An enum todo. fresh: the flow was
+ * made for it a moment ago, and is not to be superseded.
+ */
+static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh,
+				  __u32 hook, int family)
 {
 	struct packet p;
 	struct flow_hit hit;
@@ -289,7 +293,7 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 		return TODO_BEFORE;
 	if (hit.flow && opens && ingress && is_asked(skb, p.tuple.ports))
 		hit.flow = NULL;
-	if (hit.flow && opens &&
+	if (hit.flow && opens && !fresh &&
 	    (ingress ? flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)
 		     : hit.name == NP_NAME_SNAT && flow_is_spent(hit.flow, now32()))) {
 		flow_end(hit.number, hit.seq, family);
@@ -301,36 +305,37 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	    !(ingress ? SPORT(p.tuple.ports) &&
 				connect_is_needless(&p.tuple.src, &p.tuple.dst, family)
 		      : address_is_strange(&p.tuple.src, family)))
-		return TODO_OPEN;
+		return p.tuple.protocol == IPPROTO_TCP ? TODO_OPEN_CLAMP : TODO_OPEN;
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
 
-__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_ingress4(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh)
 {
-	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface ? handle(skb, iface, fresh, NP_HOOK_INGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_ingress6(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh)
 {
-	return iface ? handle(skb, iface, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface ? handle(skb, iface, fresh, NP_HOOK_INGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_egress4(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh)
 {
-	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
+	return iface ? handle(skb, iface, fresh, NP_HOOK_EGRESS, NP_IPV4) : TODO_NOTHING;
 }
 
-__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface)
+__noinline int tc_egress6(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh)
 {
-	return iface ? handle(skb, iface, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
+	return iface ? handle(skb, iface, fresh, NP_HOOK_EGRESS, NP_IPV6) : TODO_NOTHING;
 }
 
-static __always_inline int tc_handle(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
-				     int family)
+static __always_inline int tc_handle(struct __sk_buff *skb, struct np_iface *iface, __u32 fresh,
+				     __u32 hook, int family)
 {
 	if (hook == NP_HOOK_INGRESS)
-		return family == NP_IPV4 ? tc_ingress4(skb, iface) : tc_ingress6(skb, iface);
-	return family == NP_IPV4 ? tc_egress4(skb, iface) : tc_egress6(skb, iface);
+		return family == NP_IPV4 ? tc_ingress4(skb, iface, fresh)
+					 : tc_ingress6(skb, iface, fresh);
+	return family == NP_IPV4 ? tc_egress4(skb, iface, fresh) : tc_egress6(skb, iface, fresh);
 }
 
 /* What opens a conversation, or a request of ICMP, which has no ports: an enum connect. */
@@ -441,7 +446,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		if (todo == TODO_NOTHING)
 			return TC_NEXT;
 		if (todo == TODO_HANDLE)
-			todo = tc_handle(skb, iface, hook, family);
+			todo = tc_handle(skb, iface, i == TC_PASSES - 1, hook, family);
 		if (todo == TODO_NOTHING)
 			return TC_NEXT;
 		if (todo == TODO_BEFORE)
@@ -453,7 +458,7 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 		}
 		if (todo == TODO_RESET)
 			return tc_reset(skb, iface->l2_len, hook, family);
-		if (todo != TODO_OPEN)
+		if (todo != TODO_OPEN && todo != TODO_OPEN_CLAMP)
 			break;
 		if (i == TC_PASSES - 1) /* its flow is gone again, or not yet there */
 			return TC_ACT_SHOT;
@@ -466,6 +471,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 			break;
 		i = TC_PASSES - 2; /* the last pass is for using it; no variable more: the stack */
 	}
+	if (todo == TODO_OPEN)
+		return TC_NEXT;
 	if (todo == TODO_FRAGMENT)
 		return (family == NP_IPV4 ? tc_fragment4(skb, iface->l2_len, hook)
 					  : tc_fragment6(skb, iface->l2_len, hook))

@@ -62,6 +62,19 @@ static const char *const state_each_other[] = {
 	NULL,
 };
 
+static const char *const state_nobody[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	SLICES_EMPTY("web"),
+	CLUSTER_IP("twin", "cluster2", ""),
+	SLICES_EMPTY("twin"),
+	NULL,
+};
+
+static void no_endpoints(void)
+{
+	world_apply(state_nobody);
+}
+
 static const struct test tests[] = {
 	{"two frontends, one backend: the second gets another source port", state_twins,
 	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
@@ -162,6 +175,12 @@ static const struct test tests[] = {
 		  {EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT},
 		  {INGRESS, SENDS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"}, HIT},
 		  {INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT}}},
+	{"the same to a pod that is no endpoint any more", state_twins, .only = ONLY_TCP,
+	 .step = {{INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW},
+		  {EGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK),
+		   .out = {.src = "cluster:80"}, HIT},
+		  {INGRESS, OPENS("pod:40000", "remote:8080"), .out = {.src = "pod:?0"},
+		   DIRECT_MOVED, .action = no_endpoints, .flows = "tcp_syn_sent tcp_syn_recv"}}},
 	{"a SYN to the backend itself, source of the flow translated: no clash", state_twins,
 	 .only = ONLY_TCP,
 	 .step = {{INGRESS, OPENS("client:40000", "vip:80"),

@@ -173,6 +173,9 @@ static uint32_t expected_move(const struct step *step, unsigned hook, unsigned r
 
 	if (hook != step->hook)
 		return 0;
+	if (world.quiet && (reason == NP_REASON_TRANSLATED || reason == NP_REASON_XDP_TX ||
+			    reason == NP_REASON_XDP_REDIRECT))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(step->moved); i++)
 		if (step->moved[i].packets && step->moved[i].reason == reason)
 			sum += step->moved[i].packets;
@@ -328,11 +331,15 @@ struct one {
 	char name[160];
 };
 
+/* What a datagram has to have that the fast paths take: see FAST_L4. */
+#define FAST_DATAGRAM 12
+
 static void run_one(void **state)
 {
 	const struct one *one = *state;
 
 	world.variant = one->variant;
+	world.variant.more = world.quiet ? FAST_DATAGRAM : 0;
 	world_reset(one->test->state, one->test->iface);
 	for (size_t i = 0; i < STEPS; i++) {
 		const struct step *step = &one->test->step[i];

@@ -98,6 +98,7 @@ struct world {
 	struct netns ns;
 	struct tables *tables;
 	struct variant variant;
+	bool quiet; /* no interface counts every packet: the fast paths are for those */
 };
 extern struct world world;
 

@@ -100,9 +100,9 @@ static size_t put_udp(uint8_t *l4, const struct packet *p, const struct variant 
 {
 	put16(l4, end_parse(p->src, v->family).port);
 	put16(l4 + 2, end_parse(p->dst, v->family).port);
-	put16(l4 + 4, 8 + p->payload);
-	put_payload(l4 + 8, p->payload, v->fill);
-	return 8 + p->payload;
+	put16(l4 + 4, 8 + p->payload + v->more);
+	put_payload(l4 + 8, p->payload + v->more, v->fill);
+	return 8 + p->payload + v->more;
 }
 
 /* The chunk whose meaning is that of the TCP flags; any other one is data. */

@@ -95,6 +95,7 @@ struct variant {
 	int family;
 	uint8_t protocol; /* of packets that do not say: TCP, UDP or SCTP */
 	uint16_t fill;	  /* the first two bytes of payload, as they stand */
+	uint16_t more;	  /* payload of a datagram beyond what the case says */
 };
 
 void packet_build(struct built *b, const struct packet *p, const struct variant *v);

@@ -215,6 +215,10 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	t->ifaces[world.ns.uplink].ifindex = world.ns.uplink;
 	t->ifaces[world.ns.second] = usual;
 	t->ifaces[world.ns.second].ifindex = world.ns.second;
+	if (world.quiet) {
+		t->ifaces[world.ns.uplink].flags &= ~NP_IFACE_STATS;
+		t->ifaces[world.ns.second].flags &= ~NP_IFACE_STATS;
+	}
 	handover_follow();
 }
 
