@@ -57,7 +57,7 @@ measuring() {
 interrupted() {
 	local code=0
 	begin -s 1
-	check "it begins" wait_for -t 15 measuring
+	check "it begins" wait_for -t 60 measuring
 	kill -TERM "$BENCH"
 	join bench || code=$?
 	check_equal "told to end, it says so" 143 "$code"
