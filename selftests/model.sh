@@ -27,8 +27,7 @@ BROKEN=(
 # verify NAME SCENE [BREAK]: one line "NAME SCENE ERRORS STATES SECONDS" in the folder of all.
 verify() {
 	local dir=$WORK/$1-$2 level=-O2 out
-	mkdir "$dir"
-	cd "$dir"
+	mkdir "$dir" && cd "$dir" || return 1
 	spin -a "-DSCENE_$2" ${3:+"-DBREAK_$3"} "$MODEL" >spin.log 2>&1
 	[[ -z ${3:-} ]] || level=-O0 # compiling takes longer than finding what is broken
 	gcc "$level" -w -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c
@@ -44,7 +43,7 @@ verify() {
 }
 
 main() {
-	local entry name scene errors states cut passed=0 failed=0
+	local entry name scene errors states cut group passed=0 failed=0
 	for name in spin gcc; do
 		if ! command -v "$name" >/dev/null; then
 			echo "SKIP: needs the command \"$name\""
@@ -54,6 +53,10 @@ main() {
 	case ${1:-} in
 	--all) SCENES+=("${LARGE[@]}") ;;
 	'') ;;
+	--help | -h)
+		echo "Usage: model.sh [--all]"
+		exit 0
+		;;
 	*)
 		echo "Usage: model.sh [--all]" >&2
 		exit 2
@@ -68,8 +71,15 @@ main() {
 		for entry in "${BROKEN[@]}"; do
 			echo "${entry/:/ } ${entry%:*}"
 		done
-	} | xargs -P "$(nproc)" -L 1 bash -c 'verify "$@"' verify
+	} >"$WORK/todo"
+	# A process group of its own, to be ended as a whole.
+	setsid xargs -a "$WORK/todo" -P "$(nproc)" -L 1 bash -c 'verify "$@"' verify &
+	group=$!
+	trap 'kill -KILL -- "-$group" 2>/dev/null; exit 143' HUP INT TERM
+	wait "$group" || true # what has no result has failed
+	trap - HUP INT TERM
 	for scene in "${SCENES[@]}"; do
+		errors='' states='' cut=''
 		read -r _ _ errors states cut <"$WORK/WHOLE-$scene.result" || true
 		if [[ $errors == 0 && $cut == 0 ]]; then
 			echo "ok   - scene $scene: every order of the steps, $states states"
@@ -81,6 +91,7 @@ main() {
 		fi
 	done
 	for entry in "${BROKEN[@]}"; do
+		errors='' states=''
 		read -r _ _ errors states _ <"$WORK/${entry/:/-}.result" || true
 		if [[ $errors == 1 ]]; then
 			echo "ok   - broken by ${entry%:*}: found after $states states"
