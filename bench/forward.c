@@ -434,8 +434,8 @@ static void print_lost(const struct world *w, enum mode mode, uint32_t rounds)
 
 static void print_text(const struct world *w, const struct options *o, const struct machine *m)
 {
-	printf("%s, Linux %s\n%s, JIT %s, hardening %s\n%u rounds of %u ms\n\n", m->cpu, m->kernel,
-	       m->spectre_v2, m->jit, m->harden, o->rounds, o->ms);
+	printf("%s, Linux %s\n%s; SRSO: %s; JIT %s, hardening %s\n%u rounds of %u ms\n\n", m->cpu,
+	       m->kernel, m->spectre_v2, m->srso, m->jit, m->harden, o->rounds, o->ms);
 	printf("million packets a second on one core\n%-31s flows",
 	       "median, half of quartiles' range");
 	for (enum mode mode = 0; mode < MODES; mode++)

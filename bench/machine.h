@@ -27,11 +27,12 @@
 #endif
 
 struct machine {
-	char cpu[128];
+	char cpu[160]; /* model name, family and model, which tell cloud machines apart */
 	long cores;
 	char kernel[128];
 	char date[24]; /* UTC, when it was read */
 	char spectre_v2[200];
+	char srso[64]; /* of AMD: "Safe RET" has no return predicted */
 	char jit[16];
 	char harden[16];
 };
@@ -49,23 +50,23 @@ static inline void machine_line(const char *path, char *line, size_t size)
 	fclose(f);
 }
 
-static inline void machine_cpu(char *model, size_t size)
+static inline void machine_cpu(char *cpu, size_t size)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
-	char line[256], *value;
+	char line[256], name[100] = "unknown";
+	int family = 0, model = 0;
 
-	snprintf(model, size, "unknown");
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		value = strchr(line, ':');
-		if (strncmp(line, "model name", 10) || !value)
-			continue;
-		value[1 + strcspn(value + 1, "\n")] = '\0';
-		snprintf(model, size, "%s", value + 2);
-		break;
+	while (f && fgets(line, sizeof(line), f) && *line != '\n') {
+		sscanf(line, "cpu family : %d", &family);
+		sscanf(line, "model : %d", &model);
+		sscanf(line, "model name : %99[^\n]", name);
 	}
-	fclose(f);
+	if (family)
+		snprintf(cpu, size, "%s (family %d, model %d)", name, family, model);
+	else
+		snprintf(cpu, size, "%s", name);
+	if (f)
+		fclose(f);
 }
 
 static inline void machine_read(struct machine *m)
@@ -82,6 +83,8 @@ static inline void machine_read(struct machine *m)
 	snprintf(m->kernel, sizeof(m->kernel), "%s", uts.release);
 	machine_line("/sys/devices/system/cpu/vulnerabilities/spectre_v2", m->spectre_v2,
 		     sizeof(m->spectre_v2));
+	machine_line("/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", m->srso,
+		     sizeof(m->srso));
 	machine_line("/proc/sys/net/core/bpf_jit_enable", m->jit, sizeof(m->jit));
 	machine_line("/proc/sys/net/core/bpf_jit_harden", m->harden, sizeof(m->harden));
 }
@@ -102,10 +105,11 @@ static inline void machine_results(const char *program, const char *path)
 /* The member "machine" of all results; NULL if there is no memory. */
 static inline json_t *machine_json(const struct machine *m)
 {
-	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu, "cores",
-			 (json_int_t)m->cores, "kernel", m->kernel, "spectre_v2", m->spectre_v2,
-			 "bpf_jit_enable", m->jit, "bpf_jit_harden", m->harden, "compiler",
-			 MACHINE_CC, "bpf_compiler", NEARPATH_CLANG, "date", m->date);
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu,
+			 "cores", (json_int_t)m->cores, "kernel", m->kernel, "spectre_v2",
+			 m->spectre_v2, "spec_rstack_overflow", m->srso, "bpf_jit_enable", m->jit,
+			 "bpf_jit_harden", m->harden, "compiler", MACHINE_CC, "bpf_compiler",
+			 NEARPATH_CLANG, "date", m->date);
 }
 
 #endif

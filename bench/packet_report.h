@@ -74,8 +74,8 @@ static inline void print_programs(const struct world *w)
 static inline void print_text(const struct world *w, const struct options *o,
 			      const struct machine *m)
 {
-	printf("%s, Linux %s\n%s, JIT %s, hardening %s\n\n", m->cpu, m->kernel, m->spectre_v2,
-	       m->jit, m->harden);
+	printf("%s, Linux %s\n%s; SRSO: %s; JIT %s, hardening %s\n\n", m->cpu, m->kernel,
+	       m->spectre_v2, m->srso, m->jit, m->harden);
 	print_programs(w);
 	if (o->rounds)
 		printf("%u rounds of %u packets with %d bytes of payload (new flows: at most "
