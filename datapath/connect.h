@@ -519,7 +519,9 @@ __noinline int connect_note(struct flow_request *r, __u32 family)
 	return 0;
 }
 
-/* All of it: an enum connect, without CONNECT_CREATE. r as connect_request() and the hook made it.
+/*
+ * All of it: returns an enum connect, but never CONNECT_CREATE. r as connect_request() left it, and
+ * its hook.
  */
 static __always_inline int connect_packet(np_ctx *ctx, struct flow_request *r,
 					  struct np_iface *iface, __u32 family)

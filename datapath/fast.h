@@ -2,21 +2,19 @@
 /*
  * What the fast paths of tc and XDP have in common (tc/fast.h, xdp/fast.h). They are for most
  * packets of a node: those of established flows and those of no service, plain TCP and UDP. They
- * are in the frame of the program itself, as a call between BPF functions costs 6 to 11 ns where
- * returns are not predicted (Safe RET, of AMD's Zen 3 and 4): a third of all that is done here.
+ * are in the frame of the program itself, as a call between BPF functions costs 10 ns where returns
+ * are not predicted (Safe RET; AMD Zen 3), and all that is done here 25.
  * Whatever is rarer is left to handle(), which knows all cases and does the same for these.
  *
- * Headers are not kept but read anew where they are needed: they are in the first level of the
- * cache, where the stack would be, of which there are 96 bytes (selftests/stack.py).
+ * Headers are not kept but read anew where they are needed, hence the barriers: they are in the
+ * first level of the cache, where the stack would be, of which there are 96 bytes
+ * (selftests/stack.py).
  */
 #ifndef NEARPATH_DATAPATH_FAST_H
 #define NEARPATH_DATAPATH_FAST_H
 
 #include "flow.h"
 #include "rewrite.h"
-
-/* The compiler is not to keep what it has read of the packet. */
-#define FORGET() asm volatile("" ::: "memory")
 
 /* All that is read here: addresses, ports, checksum. A shorter datagram is a rare one. */
 #define FAST_L4 sizeof(struct tcphdr)
@@ -93,14 +91,6 @@ static __always_inline bool fast_is_plain(void *l3, void *end, int family)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-/* From the IP header on, as that says. */
-static __always_inline __u32 fast_length(const void *l3, int family)
-{
-	if (family == NP_IPV4)
-		return bpf_ntohs(((const struct iphdr *)l3)->tot_len);
-	return bpf_ntohs(((const struct ipv6hdr *)l3)->payload_len) + sizeof(struct ipv6hdr);
-}
-
 /* What the index says of the packet first; BUCKET_NONE: no flow knows it. */
 static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
 {
@@ -108,7 +98,7 @@ static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
 
 	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
 		return BUCKET_NONE;
-	FORGET();
+	barrier();
 	h = np_hash_tuple(np.hash_key, family, fast_src(l3, family), fast_dst(l3, family),
 			  *fast_ports(l3, family), fast_protocol(l3, family), space);
 	if (space == NP_HASH_INGRESS)
@@ -123,12 +113,6 @@ static __always_inline bool fast_is(struct np_flow *f, enum np_place src, enum n
 	return ports == *fast_ports(l3, family) && f->protocol == fast_protocol(l3, family) &&
 	       flow_addr_is(f, src, fast_src(l3, family), family) &&
 	       flow_addr_is(f, dst, fast_dst(l3, family), family);
-}
-
-/* The ports of a tuple the other way. */
-static __always_inline __u32 ports_reverse(__u32 ports)
-{
-	return ports << 16 | ports >> 16;
 }
 
 /* Does a flow know the packet by FORWARD or SNAT (first), or by UNSNAT or REPLY? */
@@ -211,7 +195,7 @@ static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u
 	__u64 entry = fast_index(l3, space, family);
 	struct np_flow *f;
 
-	FORGET();
+	barrier();
 	if (entry == BUCKET_NONE)
 		return FAST_NONE;
 	hit->first =

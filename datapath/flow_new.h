@@ -148,6 +148,7 @@ static __always_inline int end_flow(__u32 number, __u32 seq, int family)
 
 	if (!flow || seq & 1 || __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return -ESTALE;
+	/* As flow_release(), by a call less: this is the end of the longest chain. */
 	unname(number, family);
 	flow->state = NP_FLOW_FREE;
 	flow_publish(flow);

@@ -261,11 +261,16 @@ static __always_inline enum parse packet_parse(struct packet *p, np_ctx *ctx, __
 }
 
 /* The whole packet from the IP header on, as that says; frames may be padded. */
-static __always_inline __u32 packet_length(const struct packet *p, int family)
+static __always_inline __u32 l3_length(const void *l3, int family)
 {
 	if (family == NP_IPV4)
-		return bpf_ntohs(((struct iphdr *)p->l3)->tot_len);
-	return bpf_ntohs(((struct ipv6hdr *)p->l3)->payload_len) + sizeof(struct ipv6hdr);
+		return bpf_ntohs(((const struct iphdr *)l3)->tot_len);
+	return bpf_ntohs(((const struct ipv6hdr *)l3)->payload_len) + sizeof(struct ipv6hdr);
+}
+
+static __always_inline __u32 packet_length(const struct packet *p, int family)
+{
+	return l3_length(p->l3, family);
 }
 
 #endif

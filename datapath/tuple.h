@@ -71,12 +71,17 @@ static __always_inline struct tuple tuple_whole(const struct tuple *t, int famil
 	return whole;
 }
 
+static __always_inline __u32 ports_reverse(__u32 ports)
+{
+	return ports << 16 | ports >> 16;
+}
+
 static __always_inline struct tuple tuple_reverse(const struct tuple *t)
 {
 	return (struct tuple){
 		.src = t->dst,
 		.dst = t->src,
-		.ports = t->ports << 16 | t->ports >> 16,
+		.ports = ports_reverse(t->ports),
 		.protocol = t->protocol,
 	};
 }

@@ -90,14 +90,14 @@ static __always_inline enum todo tc_fast(struct __sk_buff *skb, struct np_iface 
 	default:
 		return TODO_HANDLE;
 	}
-	FORGET();
+	barrier();
 	fast_read(&to, hit.flow, hit.first, hook, l3, family);
-	FORGET();
+	barrier();
 	if (flow_seq_after(hit.flow,
 			   to.ports + to.addr[0] + (family == NP_IPV6 ? to.addr[1] : 0)) != hit.seq)
 		return TODO_HANDLE;
 	fast_write(skb, l3, &to, hook, family);
-	FORGET();
+	barrier();
 	fast_track(&hit, l3, FLOW_BY_STACK, family);
 	return fast_flags(l3, family) & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }

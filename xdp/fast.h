@@ -44,7 +44,7 @@ static __always_inline struct np_route *fast_route(struct xdp_md *ctx, struct np
 	if (!np_routes_shared(now))
 		return NULL;
 	r = route_place(route_hash(src, dst, family) + NP_FIB_KIND);
-	FORGET();
+	barrier();
 	if (!r || length > r->mtu ||
 	    !route_is(r, src, dst, 0, ctx->ingress_ifindex, NP_ROUTE_WHAT(NP_FIB_KIND, family, 0),
 		      now, family))
@@ -125,20 +125,20 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 		return XDP_PASS;
 	if (fast_flags(l3, family) & TCP_SYN)
 		return FAST_RARE;
-	FORGET();
-	r = fast_route(ctx, hit.flow, hit.first, fast_length(l3, family), now32(), family);
-	FORGET();
+	barrier();
+	r = fast_route(ctx, hit.flow, hit.first, l3_length(l3, family), now32(), family);
+	barrier();
 	if (!r)
 		return FAST_RARE;
 	fast_read(&to, hit.flow, hit.first, family);
-	FORGET();
+	barrier();
 	if (flow_seq_after(hit.flow, to.ports + to.src[0] + to.dst[0] +
 					     (family == NP_IPV6 ? to.src[1] + to.dst[1] : 0)) !=
 	    hit.seq)
 		return FAST_RARE;
 	fast_write(l3, &to, family);
 	__builtin_memcpy(l3 - ETH_HLEN, r->mac, sizeof(r->mac));
-	FORGET();
+	barrier();
 	fast_track(&hit, l3, 0, family);
 	return r->ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(r->ifindex, 0);
 }
