@@ -12,7 +12,7 @@
 
 CONNECTIONS=10000
 DATAGRAMS=4000
-RATE=500       # connections a second of each client
+RATE=400       # connections a second of each client
 INTERVAL=0.05  # between two changes of the endpoints
 DEAD=0.7       # seconds without a daemon
 ALIVE=3        # seconds between two deaths
