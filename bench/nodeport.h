@@ -73,10 +73,8 @@ static inline int nodeport_fill(struct tables *t, int family, uint32_t now)
 
 		for (uint32_t i = 0; i < NODEPORT_FLOWS && !rc; i++) {
 			n.client.port = n.snat.port = LIVE_PORT_FIRST + i;
-			rc = nodeport_flow(
-				t, family,
-				state_free_record(t, family, IPPROTO_TCP, &n.client, &n.frontend),
-				&n, now);
+			rc = nodeport_flow(t, family, state_free_record(t, family, &n.client), &n,
+					   now);
 		}
 	}
 	return rc;

@@ -122,15 +122,11 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 	return -ENOSPC;
 }
 
-/* The record that programs would give a new flow: the first free one from its FORWARD bucket on. */
-static inline uint32_t state_free_record(struct tables *t, int family, int protocol,
-					 const struct end *client, const struct end *frontend)
+/* The record that programs would give a new flow: the first free one from its home on. */
+static inline uint32_t state_free_record(struct tables *t, int family, const struct end *client)
 {
 	uint32_t mask = t->size[family == NP_IPV4 ? TABLE_flows4 : TABLE_flows6] - 1;
-	uint32_t ports = htons(client->port) | (uint32_t)htons(frontend->port) << 16;
-	uint32_t n = np_hash_tuple(t->hash_key, family, &client->addr, &frontend->addr, ports,
-				   protocol, NP_HASH_INGRESS)
-			     .bucket;
+	uint32_t n = np_hash_home(t->hash_key, family, &client->addr, htons(client->port));
 
 	while (state_record(t, family, n & mask)->state != NP_FLOW_FREE)
 		n++;
@@ -146,7 +142,7 @@ static inline uint32_t state_backend(int family)
 static inline int state_flow(struct tables *t, int family, int protocol, const struct end *client,
 			     const struct end *frontend, uint16_t flags, uint32_t now)
 {
-	uint32_t number = state_free_record(t, family, protocol, client, frontend);
+	uint32_t number = state_free_record(t, family, client);
 	struct np_flow *flow = state_record(t, family, number);
 
 	memset(flow, 0, family == NP_IPV4 ? sizeof(struct np_flow4) : sizeof(struct np_flow6));

@@ -157,6 +157,12 @@ __noinline int port_meets_answers(struct flow_request *r, __u32 port, __u32 fami
 				 : meets_answers(r, port, NP_IPV6);
 }
 
+static __always_inline __be16 port_in_turn(__u32 turn)
+{
+	turn = (turn * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
+	return bpf_htons(np.snat_port_first + turn);
+}
+
 /*
  * A port for try number i. The client's own first, where it may stay. For translation all ports
  * take turns at each backend, beginning with the one that was not used for longest; neighbours in
@@ -171,8 +177,7 @@ static __always_inline __be16 port_candidate(const struct flow_request *r, __u32
 		turn += i % FLOW_PORT_TRIES;
 	else
 		turn += bpf_get_prandom_u32() >> 8;
-	turn = (turn * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
-	return bpf_htons(np.snat_port_first + turn);
+	return port_in_turn(turn);
 }
 
 /* The client is to be known by the n-th of the other addresses; false: there is none. */
@@ -261,27 +266,6 @@ __noinline int flow_port(np_ctx *ctx, __u32 number, struct flow_request *r, __u3
 				 : find_port(ctx, number, r, NP_IPV6);
 }
 
-/*
- * Have both buckets of the REPLY name on their way from memory at once, if the flow keeps the
- * client's port: the compare-and-swaps to come wait for what is loaded before them.
- */
-static __always_inline void create_ahead(const struct flow_request *r, int family)
-{
-	__u32 ports = PORTS(r->backend_port, SPORT(r->tuple.ports)), n;
-	struct np_hash h = np_hash_tuple(np.hash_key, family, &r->backend, &r->tuple.src, ports,
-					 r->tuple.protocol, NP_HASH_EGRESS);
-	struct np_bucket *bucket;
-
-	n = h.bucket & FLOW_MASK(family);
-	bucket = flow_bucket(n, family);
-	if (bucket)
-		(void)*(volatile __u64 *)bucket->entry;
-	n = np_hash_other_bucket(h.bucket, h.tag) & FLOW_MASK(family);
-	bucket = flow_bucket(n, family);
-	if (bucket)
-		(void)*(volatile __u64 *)bucket->entry;
-}
-
 /* Make the flow: record, names, publication. FORWARD comes last: with it, packets find it. */
 static __always_inline int create(np_ctx *ctx, struct flow_request *r, int family)
 {
@@ -289,9 +273,8 @@ static __always_inline int create(np_ctx *ctx, struct flow_request *r, int famil
 	__u32 number = 0;
 	int i, rc;
 
-	create_ahead(r, family);
 	for (i = 0; i < FLOW_CLAIM_TRIES && !number; i++)
-		number = flow_claim(flow_home(&r->tuple, i, family), r->hook, family);
+		number = flow_claim(r, i, family);
 	if (!number)
 		return connect_drop(r->hook, NP_REASON_FLOWS_FULL);
 	number--;
@@ -385,7 +368,8 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	struct np_backend *backend;
 	__u32 number;
 
-	decide(&r->tuple, iface->flags, 0, family, &r->decision);
+	if (!r->decided)
+		decide(&r->tuple, iface->flags, 0, family, &r->decision);
 	if (d->reason == NP_REASON_TABLE_ERROR)
 		count(r->hook, NP_REASON_TABLE_ERROR);
 	if (d->verdict == NP_VERDICT_PASS)
@@ -464,6 +448,88 @@ static __always_inline bool connect_is_needless(const union np_addr *src, const 
 	       !in_service_cidr(dst, family, family);
 }
 
+/* Both buckets of a name are on their way from memory. */
+static __always_inline void index_ahead(const struct np_hash *h, int family)
+{
+	struct np_bucket *bucket = flow_bucket(h->bucket & FLOW_MASK(family), family);
+
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+	bucket = flow_bucket(np_hash_other_bucket(h->bucket, h->tag) & FLOW_MASK(family), family);
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+}
+
+static __always_inline void name_ahead(const union np_addr *src, const union np_addr *dst,
+				       __be16 sport, __be16 dport, __u32 protocol, __u32 space,
+				       int family)
+{
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, src, dst, PORTS(sport, dport), protocol, space);
+
+	index_ahead(&h, family);
+}
+
+/* So are those of the names of the backend's side, if the first port that is tried is free. */
+static __always_inline void backend_side_ahead(const struct flow_request *r, int family)
+{
+	const struct tuple *t = &r->tuple;
+	__u32 number = r->decision.backend;
+	struct np_backend *backend = bpf_map_lookup_elem(&backends, &number);
+	struct np_ports *ports = bpf_map_lookup_elem(&snat_ports, &number);
+	__be16 port = SPORT(t->ports);
+
+	if (!backend || !ports || r->decision.verdict != NP_VERDICT_FORWARD)
+		return;
+	if (r->decision.snat) {
+		port = port_in_turn(ports->next);
+		name_ahead(&backend->addr, &backend->snat, backend->port, port, t->protocol,
+			   NP_HASH_INGRESS, family);
+		name_ahead(&t->src, &backend->addr, port, backend->port, t->protocol,
+			   NP_HASH_EGRESS, family);
+	}
+	name_ahead(&backend->addr, &t->src, backend->port, port, t->protocol, NP_HASH_EGRESS,
+		   family);
+}
+
+static __always_inline bool is_known(struct flow_request *r, int family)
+{
+	const struct tuple *t = &r->tuple;
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+					 t->protocol, NP_HASH_INGRESS);
+	struct flow_hit hit = {};
+	__u64 entry;
+
+	backend_side_ahead(r, family);
+	flow_ahead(&t->src, SPORT(t->ports), family);
+	entry = flow_index(&h, family);
+	if (entry == BUCKET_NONE)
+		return false;
+	hit = flow_check(entry, t, NP_HASH_INGRESS, family);
+	if (!hit.flow)
+		hit = flow_find_rare(&r->tuple, NP_HASH_INGRESS, family);
+	if (!hit.flow)
+		return false;
+	if (!flow_superseded(hit.flow, hit.name, t->protocol, now32(), family))
+		return true;
+	flow_supersede(hit.flow, hit.seq);
+	return false;
+}
+
+/*
+ * Does a SYN belong to a flow that goes on? Most do not, so the decision comes first, which is in
+ * the caches: then all that a new flow is made of is known, and its record and buckets come from
+ * memory at the same time, not one after the other.
+ */
+__noinline int connect_known(struct flow_request *r, struct np_iface *iface, __u32 family)
+{
+	if (!r || !iface)
+		return false;
+	decide(&r->tuple, iface->flags, 0, family, &r->decision);
+	r->decided = true;
+	return family == NP_IPV4 ? is_known(r, NP_IPV4) : is_known(r, NP_IPV6);
+}
+
 /*
  * Is a packet that opens a connection to have a flow? Returns an enum connect; CONNECT_CREATE: r
  * says which. Of r, tuple (whole) and hook are set, the rest is zero. One code for both families,
@@ -526,8 +592,11 @@ __noinline int connect_note(struct flow_request *r, __u32 family)
 static __always_inline int connect_packet(np_ctx *ctx, struct flow_request *r,
 					  struct np_iface *iface, __u32 family)
 {
-	int rc = connect(ctx, r, iface, family);
+	int rc;
 
+	if (r->tuple.protocol == IPPROTO_TCP && !np.handover && connect_known(r, iface, family))
+		return CONNECT_FLOW;
+	rc = connect(ctx, r, iface, family);
 	if (rc != CONNECT_CREATE)
 		return rc;
 	rc = flow_create(ctx, r, family);

@@ -99,10 +99,13 @@ static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
 	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
 		return BUCKET_NONE;
 	barrier();
+	if (space == NP_HASH_INGRESS)
+		flow_ahead(fast_src(l3, family), SPORT(*fast_ports(l3, family)), family);
+	else
+		flow_ahead(fast_dst(l3, family), DPORT(*fast_ports(l3, family)), family);
+	barrier();
 	h = np_hash_tuple(np.hash_key, family, fast_src(l3, family), fast_dst(l3, family),
 			  *fast_ports(l3, family), fast_protocol(l3, family), space);
-	if (space == NP_HASH_INGRESS)
-		flow_ahead(&h, family);
 	return flow_index(&h, family);
 }
 

@@ -192,12 +192,13 @@ static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int 
 }
 
 /*
- * Most flows have the record with the number of the first bucket of their FORWARD name: it can be
- * on its way from memory while the bucket is. The value says nothing.
+ * Most flows have the record where their client looked for one first: it can be on its way from
+ * memory while the bucket is. The value says nothing.
  */
-static __always_inline void flow_ahead(const struct np_hash *h, int family)
+static __always_inline void flow_ahead(const union np_addr *client, __be16 port, int family)
 {
-	struct np_flow *flow = flow_record(h->bucket & FLOW_MASK(family), family);
+	__u32 home = np_hash_home(np.hash_key, family, client, port);
+	struct np_flow *flow = flow_record(home & FLOW_MASK(family), family);
 
 	if (flow)
 		(void)*(volatile __u32 *)&flow->seq;
@@ -219,7 +220,9 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 		return hit;
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
 	if (space == NP_HASH_INGRESS)
-		flow_ahead(&h, family);
+		flow_ahead(&t->src, SPORT(t->ports), family);
+	else
+		flow_ahead(&t->dst, DPORT(t->ports), family);
 	entry = flow_index(&h, family);
 	if (entry == BUCKET_NONE)
 		return hit;

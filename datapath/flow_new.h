@@ -71,9 +71,10 @@ struct flow_request {
 	union np_addr snat; /* the client's own address unless the source is translated */
 	struct np_decision decision;
 	__be16 backend_port;
-	__u16 flags;	/* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
-	__u16 netns;	/* np_iface.netns of where it came in */
-	bool move_port; /* do not keep the client's port */
+	__u16 flags;	    /* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
+	__u16 netns;	    /* np_iface.netns of where it came in */
+	__u8 move_port : 1; /* do not keep the client's port */
+	__u8 decided : 1;   /* the decision is made: see connect_known() */
 	__u8 hook;
 };
 
@@ -172,7 +173,7 @@ static __always_inline bool flow_gives_way(const struct np_flow *flow, __u32 nam
 	__u32 timeout = np.flow_timeout[flow->state & (NP_FLOW_STATES_ROOM - 1)];
 	__u32 age = flow_age(flow, now);
 
-	if (flow_is_over(flow) || age > timeout)
+	if (flow->state == NP_FLOW_FREE || flow_is_over(flow) || age > timeout)
 		return true;
 	return name != NP_NAME_FORWARD && flow_rank(flow) <= RANK_PASSING &&
 	       age > timeout >> (NAME_URGENCY_FIRST + urgency);
@@ -251,9 +252,10 @@ __noinline int flow_name_rivals(struct tuple *t, __u32 place, __u32 how, __u32 f
  * A name between these addresses is given: from now on packets look for it. In both halves, as
  * either may be the one that is looked into when a packet comes. Mostly the bits are there.
  */
-static __always_inline void flow_unfilter(const struct tuple *t, __u32 space, int family)
+static __always_inline void flow_unfilter(const union np_addr *src, const union np_addr *dst,
+					  __u32 space, int family)
 {
-	struct np_filter_place at = np_filter_place(np.hash_key, family, &t->src, &t->dst, space);
+	struct np_filter_place at = np_filter_place(np.hash_key, family, src, dst, space);
 	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
 
 	if (!word || *(volatile __u64 *)&word->half[0] & *(volatile __u64 *)&word->half[1] & at.bit)
@@ -273,7 +275,9 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 
 	if (!t || !flow)
 		return -EINVAL;
-	flow_unfilter(t, name_space(name), family);
+	if (flow->index[name]) /* kept: see reclaim() */
+		return 0;
+	flow_unfilter(&t->src, &t->dst, name_space(name), family);
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  name_space(name));
 	n = h.bucket & FLOW_MASK(family);
@@ -347,21 +351,48 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 	return rank << 32 | (__u32)~flow_age(flow, now);
 }
 
+/* The flow ends by its word, if that is what it was: packets find it no more, only its names are
+ * left. */
+static __always_inline bool flow_retire(struct np_flow *flow, union np_flow_word was)
+{
+	union np_flow_word next = was;
+
+	next.state = NP_FLOW_FREE;
+	return __sync_val_compare_and_swap(&flow->word.all, was.all, next.all) == was.all;
+}
+
 /*
  * Before a record is claimed for another flow, its own ends, by its word: false if it has become
  * live since it was judged (answered, or seen again), and then no packet of it ever misses it.
  */
 static __always_inline bool flow_give_up(struct np_flow *flow, __u32 seq, __u32 now)
 {
-	union np_flow_word was = {.all = *(volatile __u64 *)&flow->word.all}, next = was;
+	union np_flow_word was = {.all = *(volatile __u64 *)&flow->word.all};
 
 	if (was.state == NP_FLOW_FREE)
 		return true;
 	if ((was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq) ||
 	    flow_worth(flow, now) >= (__u64)RANK_LIVE << 32)
 		return false;
-	next.state = NP_FLOW_FREE;
-	return __sync_val_compare_and_swap(&flow->word.all, was.all, next.all) == was.all;
+	return flow_retire(flow, was);
+}
+
+/*
+ * A packet found the flow to be over, and is to begin another of the same tuple. Mostly that is
+ * between the same client and the same backend and takes the record with its names: see reclaim().
+ */
+static __always_inline void flow_supersede(struct np_flow *flow, __u32 seq)
+{
+	union np_flow_word was;
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FLOW_CHANGE_TRIES; i++) {
+		was.all = *(volatile __u64 *)&flow->word.all;
+		if (was.state == NP_FLOW_FREE ||
+		    (was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq) || flow_retire(flow, was))
+			return;
+	}
 }
 
 static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
@@ -402,28 +433,79 @@ static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 }
 
 /*
+ * May a claimed record keep its names, FORWARD and REPLY, for this flow? Not where the port is
+ * chosen: those take turns. The filter may have forgotten them meanwhile.
+ */
+static __always_inline bool names_stay(struct np_flow *flow, const struct flow_request *r,
+				       int family)
+{
+	if ((flow->flags | r->flags) & NP_FLOW_TRANSLATED || r->move_port ||
+	    flow->port[NP_SNAT] != SPORT(r->tuple.ports) ||
+	    flow->port[NP_BACKEND] != r->backend_port ||
+	    !flow_addr_is(flow, NP_BACKEND, &r->backend, family))
+		return false;
+	flow_unfilter(&r->tuple.src, &r->tuple.dst, NP_HASH_INGRESS, family);
+	flow_unfilter(&r->backend, &r->tuple.src, NP_HASH_EGRESS, family);
+	return true;
+}
+
+/*
+ * The record of the flow before this one, from the same client's port to the same frontend, if that
+ * was superseded: its number plus one, or 0. Names that stay the same stay in the index, where
+ * nobody else can have been given them.
+ */
+static __always_inline __u32 reclaim(const struct flow_request *r, int family)
+{
+	const struct tuple *t = &r->tuple;
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+					 t->protocol, NP_HASH_INGRESS);
+	__u64 entry = flow_index(&h, family);
+	__u32 number = entry_record(entry), seq;
+	struct np_flow *flow;
+
+	if (entry == BUCKET_NONE || entry_name(entry) != NP_NAME_FORWARD)
+		return 0;
+	flow = flow_record(number, family);
+	if (!flow)
+		return 0;
+	seq = *(volatile __u32 *)&flow->seq;
+	flow = flow_after(flow, seq);
+	if (seq & 1 || flow->state != NP_FLOW_FREE ||
+	    !flow_has_name(flow, NP_NAME_FORWARD, t, family) ||
+	    __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
+		return 0;
+	if (!names_stay(flow, r, family))
+		flow_unname(number, family);
+	return number + 1;
+}
+
+/*
  * Where the record of a new flow is looked for in try number i: first from where flow_ahead() has
  * it brought, then anywhere. Either way what is live is spread over the table, and no row of it is
  * as full as if records were taken one after the other. forward: client -> frontend.
  */
 static __always_inline __u32 flow_home(const struct tuple *forward, int i, int family)
 {
-	struct np_hash h;
+	return i ? flow_random()
+		 : np_hash_home(np.hash_key, family, &forward->src, SPORT(forward->ports));
+}
 
-	if (i)
-		return flow_random();
-	h = np_hash_tuple(np.hash_key, family, &forward->src, &forward->dst, forward->ports,
-			  forward->protocol, NP_HASH_INGRESS);
-	return h.bucket;
+static __always_inline __u32 claim_for(const struct flow_request *r, __u32 i, int family)
+{
+	__u32 number = i ? 0 : reclaim(r, family);
+
+	return number ? number : claim(flow_home(&r->tuple, i, family), r->hook, family);
 }
 
 /*
- * Take the best of FLOW_PROBES records in a row from first on. Returns its number plus one, with
- * seq odd and no names; 0 if all are live or another CPU was faster.
+ * Take a record, in try number i the best of FLOW_PROBES in a row. Returns its number plus one,
+ * with seq odd and none but names that it is to have; 0 if all are live or another CPU was faster.
  */
-__noinline __u32 flow_claim(__u32 first, __u32 hook, __u32 family)
+__noinline __u32 flow_claim(struct flow_request *r, __u32 i, __u32 family)
 {
-	return family == NP_IPV4 ? claim(first, hook, NP_IPV4) : claim(first, hook, NP_IPV6);
+	if (!r)
+		return 0;
+	return family == NP_IPV4 ? claim_for(r, i, NP_IPV4) : claim_for(r, i, NP_IPV6);
 }
 
 /* Fill a claimed record with all but its source port and names. */

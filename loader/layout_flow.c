@@ -230,35 +230,29 @@ void layout_free_claimed(struct layout *l, int family, uint32_t number, uint32_t
 		release(l, family, number);
 }
 
-/* Is the entry at this place one of a record that is in use and knows of it? */
-static bool is_live(const struct layout *l, int family, uint32_t at, uint64_t entry)
-{
-	const struct layout_record *r = fields_of(l, family);
-	uint32_t name = (uint32_t)entry >> NP_FLOW_NAME_SHIFT, seq;
-	void *record = layout_entry(l, records_of(family), (uint32_t)entry & NP_FLOW_RECORD_MASK);
-
-	if (!record)
-		return false;
-	seq = __atomic_load_n(word(record, &r->seq, 0), __ATOMIC_ACQUIRE);
-	if (seq & 1) /* one that is being made names its entries before it stores them */
-		return true;
-	return state_of(l, record, r) != NP_FLOW_FREE && *word(record, &r->index, name) == at + 1;
-}
-
 uint32_t layout_clean(struct layout *l, int family, uint32_t bucket)
 {
+	const struct layout_record *r = fields_of(l, family);
 	uint32_t left = 0, at;
 
 	for (at = bucket * NP_BUCKET; at < (bucket + 1) * NP_BUCKET; at++) {
 		uint64_t *place = index_entry(l, family, at);
 		uint64_t entry = place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : 0;
+		uint32_t number = (uint32_t)entry & NP_FLOW_RECORD_MASK, seq;
+		void *record = layout_entry(l, records_of(family), number);
 
 		if (!entry)
 			continue;
-		if (is_live(l, family, at, entry))
+		/* One that is being made knows its entries before it stores them. */
+		if (record && layout_is_claimed(l, family, number, &seq))
 			left++;
-		else
+		else if (!record ||
+			 *word(record, &r->index, (uint32_t)entry >> NP_FLOW_NAME_SHIFT) != at + 1)
 			clear_entry(place, entry);
+		else if (state_of(l, record, r) != NP_FLOW_FREE)
+			left++;
+		else /* the next flow of its client would take it over with its names */
+			layout_end(l, family, number, seq);
 	}
 	return left;
 }

@@ -76,6 +76,16 @@ np_hash_frontend(const volatile __u64 *key, int family, const union np_addr *add
 	return np_hash_finish(h + np_hash_addr(key + 7, addr, family));
 }
 
+/*
+ * Where the record of a flow is looked for first, to be masked: by the client and its port alone,
+ * which packets of both ways have unless the source is translated.
+ */
+static inline __attribute__((always_inline)) __u32
+np_hash_home(const volatile __u64 *key, int family, const union np_addr *client, __be16 port)
+{
+	return np_hash_finish(key[1] * port + np_hash_addr(key + 3, client, family)).bucket;
+}
+
 /* The second candidate; from it, the same step leads back to the first. */
 static inline __attribute__((always_inline)) __u32 np_hash_other_bucket(__u32 bucket, __u32 tag)
 {

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 MODEL=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/model/claim.pml
-SCENES=(ANY LATE_PACKET SWEEP)
+SCENES=(ANY OTHER_NAME LATE_PACKET SWEEP)
 LARGE=(ONE_NAME SHARED EVICTION NEXT_LIFE)
 
 # How the protocol may be broken, and the scene in which it shows.
@@ -15,12 +15,13 @@ BROKEN=(
 	PUBLISH_EARLY:ANY        # published before it has all its names
 	NAME_AFTER_STORE:ANY     # an index entry is stored before its place is in the record
 	FORGET_BEFORE_REMOVE:ANY # and the record forgets the place before the entry is gone
-	KEEP_NAMES:SWEEP         # a flow ends and its names stay
+	KEEP_NAMES:OTHER_NAME    # a record is claimed for any flow and its names stay
 	CLAIM_WITHOUT_CAS:ANY    # a record is claimed by a load and a store
 	CLAIM_JUDGED:EVICTION    # by what it was when it was looked at, be it answered since
 	LOOK_AT_SEQ_ONCE:ANY     # a reader does not look at seq again
 	STORE_ANY_LIFE:ANY       # a late packet changes the state of whatever flow is there by now
 	LOOK_ONCE:SHARED         # no second look for others after a name is stored
+	RECLAIM_BY_LATE_SEQ:ANY  # a record is taken over by the seq it has after it was looked at
 	SEQ_AFTER_NAME:NEXT_LIFE # a flow that is in the way is ended by the seq it has afterwards
 )
 

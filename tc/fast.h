@@ -7,11 +7,25 @@
 #include "../datapath/fast.h"
 #include "checksum.h"
 
-/* No flow knows the packet. */
-static __always_inline enum todo fast_miss(struct __sk_buff *skb, void *l3,
-					   const struct np_iface *iface, __u32 hook, int family)
+/* May something become of a packet that opens a conversation and has no flow? */
+static __always_inline bool fast_is_asked(void *l3, int family)
 {
-	union np_addr *src = fast_src(l3, family);
+	return !SPORT(*fast_ports(l3, family)) ||
+	       !connect_is_needless(fast_src(l3, family), fast_dst(l3, family), family);
+}
+
+/* A SYN of which connect_known() is to find the flow, if it has one. */
+static __always_inline bool fast_is_new(void *l3, __u32 hook, bool fresh, int family)
+{
+	return hook == NP_HOOK_INGRESS && !fresh && fast_is_tcp(l3, family) &&
+	       fast_opens(l3, family) && fast_is_asked(l3, family);
+}
+
+/* No flow knows the packet. fresh: its flow is gone again, or not yet there. */
+static __always_inline enum todo fast_miss(struct __sk_buff *skb, void *l3,
+					   const struct np_iface *iface, __u32 hook, bool fresh,
+					   int family)
+{
 	bool opens = fast_opens(l3, family);
 
 	if (hook == NP_HOOK_EGRESS) {
@@ -19,11 +33,12 @@ static __always_inline enum todo fast_miss(struct __sk_buff *skb, void *l3,
 			conntrack_note();
 		if (!fast_is_tcp(l3, family) && !(iface->flags & NP_IFACE_CONNTRACK))
 			opens = false;
+		opens = opens && !address_is_strange(fast_src(l3, family), family);
+	} else {
+		/* Of a SYN fast_is_new() has asked. */
+		opens = opens && (fast_is_tcp(l3, family) ? fresh : fast_is_asked(l3, family));
 	}
-	if (opens && (hook == NP_HOOK_INGRESS
-			      ? !SPORT(*fast_ports(l3, family)) ||
-					!connect_is_needless(src, fast_dst(l3, family), family)
-			      : !address_is_strange(src, family)))
+	if (opens)
 		return fast_is_tcp(l3, family) ? TODO_OPEN_CLAMP : TODO_OPEN;
 	return fast_flags(l3, family) & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }
@@ -82,9 +97,11 @@ static __always_inline enum todo tc_fast(struct __sk_buff *skb, struct np_iface 
 	    iface->flags & (NP_IFACE_STATS | (hook == NP_HOOK_INGRESS ? NP_IFACE_REDIRECT : 0)) ||
 	    !fast_is_plain(l3, (void *)(long)skb->data_end, family))
 		return TODO_HANDLE;
+	if (fast_is_new(l3, hook, fresh, family))
+		return TODO_OPEN_CLAMP;
 	switch (fast_find(&hit, fresh, hook_space(hook), l3, family)) {
 	case FAST_NONE:
-		return fast_miss(skb, l3, iface, hook, family);
+		return fast_miss(skb, l3, iface, hook, fresh, family);
 	case FAST_FLOW:
 		break;
 	default:

@@ -285,6 +285,9 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	 */
 	opens = packet_opens(&p) &&
 		(ingress || p.tuple.protocol != IPPROTO_UDP || iface->flags & NP_IFACE_CONNTRACK);
+	if (opens && ingress && !fresh && !np.handover && p.tuple.protocol == IPPROTO_TCP &&
+	    !(SPORT(p.tuple.ports) && connect_is_needless(&p.tuple.src, &p.tuple.dst, family)))
+		return TODO_OPEN_CLAMP; /* connect_known() */
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
 	if (!ingress && !hit.flow && np.direct_checksum && skb_is_tracked(skb))
 		conntrack_note();
@@ -296,7 +299,7 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	if (hit.flow && opens && !fresh &&
 	    (ingress ? flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)
 		     : hit.name == NP_NAME_SNAT && flow_is_spent(hit.flow, now32()))) {
-		flow_end(hit.number, hit.seq, family);
+		flow_supersede(hit.flow, hit.seq);
 		hit.flow = NULL;
 	}
 	if (hit.flow && reset_wanted(&hit, &p, opens))

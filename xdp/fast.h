@@ -7,7 +7,8 @@
 #include "../datapath/fast.h"
 
 /* Not a verdict: left to handle(). */
-#define FAST_RARE (-1)
+#define FAST_RARE  (-1)
+#define FAST_OPENS (-2) /* nor is this: a SYN for connect_known() */
 
 /* Both addresses, of IPv4 one word each, and the ports. */
 struct fast_change {
@@ -98,7 +99,7 @@ static __always_inline bool fast_stays(struct xdp_md *ctx, void *l3, int family)
 	       checksum_is_partial(&p, (void *)(long)ctx->data_end, family);
 }
 
-/* The verdict, or FAST_RARE. */
+/* The verdict, or FAST_RARE or FAST_OPENS. */
 static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *iface, int family)
 {
 	void *l3 = (void *)(long)ctx->data + ETH_HLEN;
@@ -109,6 +110,9 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 	if (np.handover || iface->flags & NP_IFACE_STATS ||
 	    !fast_is_plain(l3, (void *)(long)ctx->data_end, family))
 		return FAST_RARE;
+	if (fast_is_tcp(l3, family) && fast_opens(l3, family) &&
+	    !connect_is_needless(fast_src(l3, family), fast_dst(l3, family), family))
+		return FAST_OPENS;
 	switch (fast_find(&hit, false, NP_HASH_INGRESS, l3, family)) {
 	case FAST_NONE:
 		return fast_opens(l3, family) && !connect_is_needless(fast_src(l3, family),

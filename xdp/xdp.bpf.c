@@ -114,7 +114,7 @@ static __always_inline int handle(struct xdp_md *ctx, struct out *out, int famil
 		return TODO_BEFORE;
 	if (hit.flow && opens &&
 	    flow_superseded(hit.flow, hit.name, p.tuple.protocol, now32(), family)) {
-		flow_end(hit.number, hit.seq, family);
+		flow_supersede(hit.flow, hit.seq);
 		hit.flow = NULL;
 	}
 	if (hit.flow)
@@ -202,9 +202,9 @@ static __always_inline int run(struct xdp_md *ctx, struct np_iface *iface, struc
 {
 	int todo = xdp_fast(ctx, iface, family);
 
-	if (todo != FAST_RARE)
+	if (todo != FAST_RARE && todo != FAST_OPENS)
 		return todo;
-	todo = xdp_handle(ctx, out, family);
+	todo = todo == FAST_OPENS ? TODO_OPEN : xdp_handle(ctx, out, family);
 
 	/* A tail call is the main program's, which this is part of: below it, 256 bytes are all. */
 	if (over && todo == TODO_BEFORE)

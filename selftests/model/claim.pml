@@ -25,6 +25,10 @@
 #define CPU2	SYN, 1
 #define CPU3	END, 3
 #define RECORDS 3
+#elif defined(SCENE_OTHER_NAME) /* two at one name, in the record of another one */
+#define CPU1   SYN, 2
+#define CPU2   SYN, 2
+#define PLACES 4
 #elif defined(SCENE_LATE_PACKET) /* a record is ended and given another life under a packet */
 #define CPU1 SYN, 1
 #define CPU2 ANSWER | FIN, 1
@@ -129,9 +133,7 @@ inline unname(r)
 
 inline flow_release(r)
 {
-#ifndef BREAK_KEEP_NAMES
 	unname(r);
-#endif
 	atomic {
 		state[r] = FREE;
 		seq[r]++ /* flow_publish */
@@ -185,7 +187,7 @@ inline name_taken(e, name)
 		:: ODD(qs) -> rc = 1 /* -EBUSY */
 		:: else ->
 			if
-			:: state[q] == CLOSED -> /* flow_gives_way */
+			:: state[q] == CLOSED || state[q] == FREE -> /* flow_gives_way */
 				claim_cas(q, qs);
 				if
 				:: won ->
@@ -231,7 +233,8 @@ inline name_insert(r, name)
 		won = 0
 	};
 	do
-	:: looks == 0 ->
+	:: INDEX(r, name) != 0 && looks == 0 -> break /* kept: see reclaim */
+	:: INDEX(r, name) == 0 && looks == 0 ->
 		look(name);
 		if
 		:: rc != 0 || place == 0 -> rc = 1; break /* taken, or -ENOSPC */
@@ -318,9 +321,51 @@ inline claim(r)
 		if
 		:: won ->
 			assert(state[r] != OPEN);
+#ifndef BREAK_KEEP_NAMES
 			unname(r)
+#endif
 		:: else
 		fi
+	:: else
+	fi
+}
+
+/*
+ * The record that the flow before this one left, with its names or, as that had another backend,
+ * without. Sets won, and r to it.
+ */
+inline reclaim()
+{
+	i = 0;
+	won = 0;
+	do
+	:: atomic {
+		i < PLACES && !won ->
+		e = entry[i];
+		i++
+	   };
+		if
+		:: e != 0 && ENTRY_NAME(e) == FORWARD ->
+			r = ENTRY_RECORD(e);
+#ifdef BREAK_RECLAIM_BY_LATE_SEQ
+			match = (state[r] == FREE && key[r] == k);
+			s = seq[r];
+#else
+			s = seq[r];
+			match = (state[r] == FREE && key[r] == k);
+#endif
+			if
+			:: match && !ODD(s) -> claim_cas(r, s)
+			:: else
+			fi
+		:: else
+		fi
+	:: else -> break
+	od;
+	assert(!won || state[r] == FREE);
+	if
+	:: won
+	:: won -> unname(r)
 	:: else
 	fi
 }
@@ -328,8 +373,17 @@ inline claim(r)
 /* create() in connect.h, and flowtable_insert(): a flow with key k, or nothing. */
 inline create(first)
 {
-	any_record(r);
-	claim(r);
+	won = 0;
+	if
+	:: first == NEW -> reclaim()
+	:: else
+	fi;
+	if
+	:: !won ->
+		any_record(r);
+		claim(r)
+	:: else
+	fi;
 	if
 	:: won ->
 		/* flow_fill: the word at once, then the rest */
@@ -429,8 +483,17 @@ inline packet(name, opens, fin)
 {
 	flow_find(name);
 	if
-	:: hit && opens && state[r] == CLOSED -> /* flow_superseded */
-		end_flow(r, s);
+	:: hit && opens && state[r] == CLOSED -> /* flow_superseded, flow_supersede */
+		atomic {
+			w = state[r];
+			wl = life[r]
+		};
+		atomic {
+			if
+			:: w != FREE && wl == s && state[r] == w && life[r] == wl -> state[r] = FREE
+			:: else
+			fi
+		};
 		hit = 0
 	:: else
 	fi;
@@ -506,7 +569,9 @@ proctype cpu(byte may, keys)
 #define DIFFER(a, b)                                                                               \
 	(!LIVE(a) || !LIVE(b) || (TUPLE(key[a], FORWARD) != TUPLE(key[b], FORWARD) &&              \
 				  TUPLE(key[a], REPLY) != TUPLE(key[b], REPLY)))
-#define IS_FREE_OF_NAMES(r) (LIVE(r) || (INDEX(r, FORWARD) == 0 && INDEX(r, REPLY) == 0))
+/* What is free has no names, or those that it had, which it can be found by. */
+#define KNOWS_ITS_NAMES(r)                                                                         \
+	((INDEX(r, FORWARD) == 0 || NAMED(r, FORWARD)) && (INDEX(r, REPLY) == 0 || NAMED(r, REPLY)))
 
 /* Between any two steps: */
 never {
@@ -558,13 +623,13 @@ init {
 #endif
 	};
 	left == 0;
-	/* No claim is left, no name of what is no flow. */
+	/* No claim is left, no name that is not in the index. */
 	n = 0;
 	atomic {
 		do
 		:: n < RECORDS ->
 			assert(!ODD(seq[n]));
-			assert(IS_FREE_OF_NAMES(n));
+			assert(KNOWS_ITS_NAMES(n));
 			n++
 		:: else -> break
 		od

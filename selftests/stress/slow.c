@@ -96,7 +96,7 @@ static __always_inline int packet(struct slow_packet *p, const struct tuple *t, 
 	pause_maybe();
 	if (opens && p->space == NP_HASH_INGRESS &&
 	    flow_superseded(hit.flow, hit.name, t->protocol, now32(), family)) {
-		flow_end(hit.number, hit.seq, family);
+		flow_supersede(hit.flow, hit.seq);
 		return -ENOENT;
 	}
 	to = flow_translate(hit.flow, hit.name, t, false, family);
@@ -152,13 +152,14 @@ int slow_open(const struct tables *t, const struct flowtable_flow *flow)
 		.decision.backend = flow->backend,
 		.backend_port = flow->port[NP_BACKEND],
 		.flags = flow->flags,
+		.move_port = flow->port[NP_SNAT] != flow->port[NP_CLIENT],
 	};
 	struct np_flow *record;
 	uint32_t number;
 	int rc;
 
 	begin(t);
-	number = flow_claim(flow_home(&r.tuple, 0, flow->family), 0, flow->family);
+	number = flow_claim(&r, 0, flow->family);
 	if (!number)
 		return -ENOSPC;
 	number--;
