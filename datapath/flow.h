@@ -200,8 +200,11 @@ static __always_inline void flow_ahead(const union np_addr *client, __be16 port,
 	__u32 home = np_hash_home(np.hash_key, family, client, port);
 	struct np_flow *flow = flow_record(home & FLOW_MASK(family), family);
 
-	if (flow)
-		(void)*(volatile __u32 *)&flow->seq;
+	if (!flow)
+		return;
+	(void)*(volatile __u32 *)&flow->seq;
+	if (family == NP_IPV6) /* it has two lines */
+		(void)*(volatile __u32 *)flow_addr(flow, NP_BACKEND, family);
 }
 
 /*
