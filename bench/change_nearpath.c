@@ -172,7 +172,6 @@ static void find_program(struct nearpathd *d)
 		die("cannot open the ingress program: %s", strerror(errno));
 }
 
-/* The daemon on the last CPU, and what measures on the first: neither waits for the other's. */
 static void place(pid_t pid, int cpu)
 {
 	cpu_set_t set;
@@ -180,6 +179,24 @@ static void place(pid_t pid, int cpu)
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
 	sched_setaffinity(pid, sizeof(set), &set);
+}
+
+/* The daemon on the last CPU, and what measures on the first: neither waits for the other's. */
+static void part(const struct nearpathd *d)
+{
+	place(d->pid, (int)sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	place(0, 0);
+}
+
+/* Both on any, as they are where nobody measures. */
+static void together(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (size_t i = 0; i < (size_t)sysconf(_SC_NPROCESSORS_ONLN); i++)
+		CPU_SET(i, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 /* Not --sock: its programs would be every process's of the machine. */
@@ -211,8 +228,6 @@ static void start(struct nearpathd *d, long endpoints)
 	snprintf(backends, sizeof(backends), "%lu", power_of_two(ends + ends / 50));
 	snprintf(slots, sizeof(slots), "%lu", power_of_two((uint64_t)d->services * 40));
 	d->pid = spawn(argv, NULL, log);
-	place(d->pid, (int)sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	place(0, 0);
 	snprintf(d->status, sizeof(d->status), "/proc/%d/status", d->pid);
 	wait_for_answer(d);
 	find_program(d);
@@ -545,10 +560,12 @@ void nearpath_measure(const struct change_config *c, long services, int round)
 	start(&d, c->endpoints);
 	read_objects(&d, path);
 	full_load(&d);
+	part(&d);
 	seen(&d, TESTED_BACKENDS);
 	one_endpoint(&d);
 	one_service(&d);
 	many_changes(&d);
+	together();
 	stop(&d);
 }
 

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
+#include "items_ahead.h"
 #include "util.h"
 
 #define ELEMENT_MAX (1UL << 20)
 #define DEPTH_MAX   12
+#define AHEAD_MIN   (1UL << 20) /* of text: for less, no thread is worth it */
 
 enum place { IN_REQUEST, IN_PARAMS, IN_ARRAY, IN_LIST };
 
@@ -32,59 +35,10 @@ struct items {
 	size_t at;
 	json_t *request;
 	struct level level[DEPTH_MAX];
-	unsigned depth; /* levels open */
+	unsigned depth;	     /* levels open */
+	struct ahead *ahead; /* NULL, or the above is its thread's; then */
+	json_t *early;	     /* is the request as it was before */
 };
-
-/*
- * An element is made of hundreds of pieces which live as long as it does: they are taken from one
- * piece of memory, one after the other, and all are free when the next is parsed. What does not fit
- * and what is made at other times is malloc()'s. A List that was too long for an element has filled
- * all of it, so it is given back when the request is done.
- */
-#define ARENA_SIZE (1UL << 20)
-
-static struct {
-	char *begin;
-	char *end;
-	char *at;
-	bool open;
-} arena;
-
-static void *arena_malloc(size_t size)
-{
-	char *piece = arena.at;
-
-	size = (size + 15) & ~15UL;
-	if (!arena.open || size > (size_t)(arena.end - piece))
-		return malloc(size);
-	arena.at += size;
-	return piece;
-}
-
-static void arena_free(void *piece)
-{
-	if ((char *)piece < arena.begin || (char *)piece >= arena.end)
-		free(piece);
-}
-
-static void arena_open(void)
-{
-	if (!arena.begin) {
-		arena.begin = malloc(ARENA_SIZE);
-		if (!arena.begin)
-			return;
-		arena.end = arena.begin + ARENA_SIZE;
-		json_set_alloc_funcs(arena_malloc, arena_free); /* and so it stays */
-	}
-	arena.at = arena.begin;
-	arena.open = true;
-}
-
-static void arena_close(void)
-{
-	free(arena.begin);
-	arena.begin = arena.end = NULL;
-}
 
 static int fault(struct items *it, const char *what, json_error_t *why)
 {
@@ -218,18 +172,20 @@ static int read_element(struct items *it, struct item *item, json_error_t *why)
 {
 	const char first = skip_space(it);
 	const size_t at = it->at;
+	void *place = arena_place();
 	json_t *json;
 	int rc;
 
-	arena_open();
+	arena_on();
 	rc = parse(it, ELEMENT_MAX, &json, why);
-	arena.open = false;
+	arena_off();
 
 	const bool inner = rc == -E2BIG || (!rc && (first == '[' || is_list(json)));
 
 	if (!rc && inner)
 		json_decref(json);
 	if (inner) {
+		arena_back(place);
 		it->at = at;
 		return first == '[' ? enter(it, IN_ARRAY, NULL) : enter_list(it, first);
 	}
@@ -250,7 +206,7 @@ static int next_part(struct items *it, struct level *level, json_error_t *why)
 	return 0;
 }
 
-int items_next(struct items *it, struct item *item, json_error_t *why)
+int items_read(struct items *it, struct item *item, json_error_t *why)
 {
 	struct level *level;
 	int rc = 0;
@@ -270,6 +226,24 @@ int items_next(struct items *it, struct item *item, json_error_t *why)
 	return it->at < it->length ? fault(it, "end of line expected", why) : 0;
 }
 
+int items_next(struct items *it, struct item *item, json_error_t *why)
+{
+	int rc;
+
+	if (!it->ahead && it->length - it->at > AHEAD_MIN) {
+		it->early = json_deep_copy(it->request);
+		it->ahead = it->early ? ahead_new(it) : NULL;
+	}
+	if (!it->ahead) {
+		arena_begin(0);
+		return items_read(it, item, why);
+	}
+	rc = ahead_next(it->ahead, item, why);
+	if (rc <= 0)
+		ahead_free(&it->ahead);
+	return rc;
+}
+
 int items_open(const char *text, size_t length, struct items **items, json_error_t *why)
 {
 	_cleanup_(items_free) struct items *it = calloc(1, sizeof(*it));
@@ -277,6 +251,7 @@ int items_open(const char *text, size_t length, struct items **items, json_error
 
 	if (!it)
 		return -ENOMEM;
+	arena_open(AHEAD_BATCHES);
 	it->text = text;
 	it->length = length;
 	it->request = json_object();
@@ -299,7 +274,7 @@ int items_open(const char *text, size_t length, struct items **items, json_error
 
 const json_t *items_request(const struct items *it)
 {
-	return it->request;
+	return it->ahead ? it->early : it->request;
 }
 
 void items_free(struct items **items)
@@ -308,8 +283,10 @@ void items_free(struct items **items)
 
 	if (!it)
 		return;
+	ahead_free(&it->ahead);
 	while (it->depth)
 		leave(it);
+	json_decref(it->early);
 	json_decref(it->request);
 	free(it);
 	arena_close();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* main() of nearpathd, the daemon. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
 		daemon_log("note: %s", note);
 	if (options.cleanup)
 		return daemon_cleanup(&options) ? 1 : 0;
+	/* One for all threads: what one takes another gives back, and malloc_trim() finds it. */
+	mallopt(M_ARENA_MAX, 1);
 	if (daemon_start(&options, &daemon))
 		return 1;
 	return daemon_run(daemon) ? 1 : 0;

@@ -48,6 +48,14 @@ void *set_find(const struct set *s, uint32_t hash, set_is is, const void *key)
 	return NULL;
 }
 
+void set_ahead(const struct set *s, uint32_t hash)
+{
+	if (!s->size)
+		return;
+	__builtin_prefetch(&s->item[first(s, hash)]);
+	__builtin_prefetch(&s->hash[first(s, hash)]);
+}
+
 static void put(struct set *s, uint32_t hash, void *item)
 {
 	size_t at = first(s, hash);

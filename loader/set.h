@@ -26,6 +26,8 @@ uint32_t set_hash_more(uint32_t hash, uint64_t more);
 typedef bool (*set_is)(const void *item, const void *key);
 
 void *set_find(const struct set *set, uint32_t hash, set_is is, const void *key);
+/* The place of that hash will be looked at soon: from memory, it comes meanwhile. */
+void set_ahead(const struct set *set, uint32_t hash);
 int set_add(struct set *set, uint32_t hash, void *item); /* 0 or -ENOMEM */
 /* So that as many can be added; 0 or -ENOMEM. */
 int set_reserve(struct set *set, size_t more);

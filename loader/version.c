@@ -193,6 +193,22 @@ static int run_take(struct publisher *p, uint32_t count, uint32_t *first)
 	return rc;
 }
 
+#define AHEAD 16
+
+/* The places of the next few backends in the set of them, which is larger than any cache. */
+static void run_ahead(struct publisher *p, const struct plan *plan, struct plan_choice choice,
+		      uint32_t from)
+{
+	struct backend_key key;
+
+	for (uint32_t i = from; i < choice.count && i < from + AHEAD; i++) {
+		const struct plan_backend *pb = &plan->backend[choice.backend[i]];
+
+		key = backend_key(plan->family, &pb->addr, pb->port);
+		set_ahead(&p->backends, hash_of(&key));
+	}
+}
+
 /* Write a run of slots for the backends chosen from; their numbers go into number too. */
 static int run_make(struct publisher *p, const struct plan *plan, struct plan_choice choice,
 		    uint32_t *number, uint32_t *first)
@@ -207,6 +223,8 @@ static int run_make(struct publisher *p, const struct plan *plan, struct plan_ch
 	for (i = 0; i < choice.count; i++) {
 		const struct plan_backend *pb = &plan->backend[choice.backend[i]];
 
+		if (i % AHEAD == 0)
+			run_ahead(p, plan, choice, i);
 		key = backend_key(plan->family, &pb->addr, pb->port);
 		rc = backend_get(p, &key, &b);
 		if (rc) {

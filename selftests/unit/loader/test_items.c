@@ -140,6 +140,89 @@ static void long_lists_are_entered(void **state)
 	free(text);
 }
 
+/* Objects by number, of all lengths up to some KiB, and what stands behind them; to be freed. */
+static char *many(int count, const char *behind, size_t *length)
+{
+	char *text = malloc((size_t)count * 4200 + 4096), *end = text;
+
+	end += sprintf(end, "{\"id\":7,\"params\":{\"objects\":[");
+	for (int n = 0; n < count; n++)
+		end += sprintf(end, "%s{\"n\":%d,\"pad\":[\"%0*d\"]}", n ? "," : "", n,
+			       n % 100 ? n % 700 : 4000, 0);
+	end += sprintf(end, "]%s", behind);
+	*length = (size_t)(end - text);
+	return text;
+}
+
+/* Long ones are read by a thread, ahead of who asks. */
+static void many_come_in_order_with_what_is_behind_them(void **state)
+{
+	enum { COUNT = 20000 };
+	struct items *items = NULL;
+	struct item item;
+	json_error_t why;
+	size_t length;
+	char *text = many(COUNT, "},\"method\":\"apply\"}", &length);
+	int rc, n = 0;
+
+	(void)state;
+	assert_int_equal(items_open(text, length, &items, &why), 0);
+	while ((rc = items_next(items, &item, &why)) > 0) {
+		assert_int_equal(json_integer_value(json_object_get(item.json, "n")), n++);
+		assert_memory_equal(item.text, "{\"n\":", 5);
+		assert_memory_equal(item.text + item.length - 3, "\"]}", 3);
+		json_decref(item.json);
+		assert_int_equal(json_integer_value(json_object_get(items_request(items), "id")),
+				 7);
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(n, COUNT);
+	assert_string_equal(json_string_value(json_object_get(items_request(items), "method")),
+			    "apply");
+	items_free(&items);
+	free(text);
+}
+
+/* Where it is wrong is told as if it had been read from one end to the other by who asks. */
+static void what_is_wrong_behind_many_is_told(void **state)
+{
+	struct items *items = NULL;
+	struct item item;
+	json_error_t why;
+	size_t length;
+	char *text = many(6000, "},\"method\":truth}", &length);
+	int rc;
+
+	(void)state;
+	assert_int_equal(items_open(text, length, &items, &why), 0);
+	while ((rc = items_next(items, &item, &why)) > 0)
+		json_decref(item.json);
+	assert_int_equal(rc, -EINVAL);
+	assert_in_range(why.position, length - 8, length);
+	items_free(&items);
+	free(text);
+}
+
+static void many_may_be_left_at_any_time(void **state)
+{
+	struct items *items = NULL;
+	struct item item;
+	json_error_t why;
+	size_t length;
+	char *text = many(6000, "}}", &length);
+
+	(void)state;
+	for (int taken = 0; taken < 400; taken += 1 + taken / 3) {
+		assert_int_equal(items_open(text, length, &items, &why), 0);
+		for (int i = 0; i < taken; i++) {
+			assert_int_equal(items_next(items, &item, &why), 1);
+			json_decref(item.json);
+		}
+		items_free(&items);
+	}
+	free(text);
+}
+
 /* Cut or changed anywhere: what passes in parts passes as a whole. */
 static void no_damage_passes(void **state)
 {
@@ -192,6 +275,9 @@ int main(void)
 		cmocka_unit_test(the_request_is_there_without_its_objects),
 		cmocka_unit_test(what_is_of_another_form_is_told),
 		cmocka_unit_test(long_lists_are_entered),
+		cmocka_unit_test(many_come_in_order_with_what_is_behind_them),
+		cmocka_unit_test(what_is_wrong_behind_many_is_told),
+		cmocka_unit_test(many_may_be_left_at_any_time),
 		cmocka_unit_test(no_damage_passes),
 		cmocka_unit_test(duplicates_are_found_where_the_tree_would_have_them),
 	};
