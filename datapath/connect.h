@@ -423,10 +423,9 @@ static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
 		return false;
 	seq = *(volatile __u32 *)&flow->seq;
-	if (flow_is_over(flow) || flow_expired(flow, now32())) {
-		flow_end(number, seq, family);
+	/* If it does not end, another CPU was faster, and may have begun its next life. */
+	if (flow_is_spent(flow, now32()) && !flow_end(number, seq, family))
 		return false;
-	}
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
 	r->decision = (struct np_decision){.backend = flow->backend, .service = flow->service};
@@ -446,6 +445,14 @@ static __always_inline bool connect_is_needless(const union np_addr *src, const 
 	return address_is_strange(dst, family) &&
 	       flow_is_filtered(dst, src, NP_HASH_EGRESS, family) &&
 	       !in_service_cidr(dst, family, family);
+}
+
+/* May something become of a packet that opens a conversation and has no flow? By port 0 it is
+ * asked. */
+static __always_inline bool connect_is_asked(const union np_addr *src, const union np_addr *dst,
+					     __u32 ports, int family)
+{
+	return !SPORT(ports) || !connect_is_needless(src, dst, family);
 }
 
 /* Both buckets of a name are on their way from memory. */
@@ -500,6 +507,9 @@ static __always_inline bool is_known(struct flow_request *r, int family)
 	struct flow_hit hit = {};
 	__u64 entry;
 
+	if (r->decision.verdict != NP_VERDICT_FORWARD &&
+	    flow_is_filtered(&t->src, &t->dst, NP_HASH_INGRESS, family))
+		return false; /* nothing is to be made: spare it the memory */
 	backend_side_ahead(r, family);
 	flow_ahead(&t->src, SPORT(t->ports), family);
 	entry = flow_index(&h, family);
@@ -517,23 +527,21 @@ static __always_inline bool is_known(struct flow_request *r, int family)
 }
 
 /*
- * Does a SYN belong to a flow that goes on? Most do not, so the decision comes first, which is in
- * the caches: then all that a new flow is made of is known, and its record and buckets come from
- * memory at the same time, not one after the other.
+ * Does a SYN belong to a flow that goes on? Most do not, so the decision has been made before,
+ * which is in the caches: with it, all that a new flow is made of is known, and its record and
+ * buckets come from memory at the same time, not one after the other.
  */
-__noinline int connect_known(struct flow_request *r, struct np_iface *iface, __u32 family)
+__noinline int connect_known(struct flow_request *r, __u32 family)
 {
-	if (!r || !iface)
+	if (!r)
 		return false;
-	decide(&r->tuple, iface->flags, 0, family, &r->decision);
-	r->decided = true;
 	return family == NP_IPV4 ? is_known(r, NP_IPV4) : is_known(r, NP_IPV6);
 }
 
 /*
  * Is a packet that opens a connection to have a flow? Returns an enum connect; CONNECT_CREATE: r
- * says which. Of r, tuple (whole) and hook are set, the rest is zero. One code for both families,
- * as addresses are whole here.
+ * says which. Of r, tuple (whole) and hook are set, maybe the decision; the rest is zero. One code
+ * for both families, as addresses are whole here.
  */
 __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *iface, __u32 family)
 {
@@ -594,8 +602,12 @@ static __always_inline int connect_packet(np_ctx *ctx, struct flow_request *r,
 {
 	int rc;
 
-	if (r->tuple.protocol == IPPROTO_TCP && !np.handover && connect_known(r, iface, family))
-		return CONNECT_FLOW;
+	if (r->tuple.protocol == IPPROTO_TCP && !np.handover) {
+		decide(&r->tuple, iface->flags, 0, family, &r->decision);
+		r->decided = true;
+		if (connect_known(r, family))
+			return CONNECT_FLOW;
+	}
 	rc = connect(ctx, r, iface, family);
 	if (rc != CONNECT_CREATE)
 		return rc;

@@ -16,10 +16,11 @@
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
 #define FLOW_PROBES	 32
+#define FLOW_PROBES_HOME 4  /* from home on, where others of the same client may be */
 #define FLOW_PORT_TURNS	 32 /* ports in a row, */
 #define FLOW_PORT_TRIES	 96 /* and the rest of so many at random; */
 #define FLOW_PORT_MORE	 32 /* so many at each other address, half of them in a row */
-#define FLOW_CLAIM_TRIES 4
+#define FLOW_CLAIM_TRIES 5
 #define FLOW_NAME_TRIES	 3
 
 /* From this many entries on, a bucket leaves new ones to the other if that has fewer. */
@@ -194,8 +195,8 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 		return -EBUSY;
 	if (!flow_gives_way(flow, name, how >> NAME_URGENCY_SHIFT & NAME_URGENCY_MASK, now32()))
 		return -EEXIST;
-	end_flow(number, seq, family);
-	return 0;
+	/* Whoever was faster may be reclaim(), which keeps the names. */
+	return end_flow(number, seq, family) ? -EBUSY : 0;
 }
 
 /*
@@ -378,8 +379,8 @@ static __always_inline bool flow_give_up(struct np_flow *flow, __u32 seq, __u32 
 }
 
 /*
- * A packet found the flow to be over, and is to begin another of the same tuple. Mostly that is
- * between the same client and the same backend and takes the record with its names: see reclaim().
+ * A packet found the flow to be over, and is to begin another of the same tuple: that takes the
+ * record, and to the same backend its names. See reclaim().
  */
 static __always_inline void flow_supersede(struct np_flow *flow, __u32 seq)
 {
@@ -395,15 +396,18 @@ static __always_inline void flow_supersede(struct np_flow *flow, __u32 seq)
 	}
 }
 
-static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
+/* home: take only what is free, expired or over: the flows of one client's port have the same home.
+ */
+static __always_inline __u32 claim(__u32 first, bool home, __u32 hook, int family)
 {
-	__u64 least = (__u64)RANK_LIVE << 32;
+	const __u64 most = (__u64)(home ? RANK_PASSING : RANK_LIVE) << 32;
+	__u64 least = most;
 	__u32 best = 0, best_seq = 0, now = now32();
 	struct np_flow *flow;
 	int i;
 
 #pragma clang loop unroll(disable)
-	for (i = 0; i < FLOW_PROBES; i++) {
+	for (i = 0; i < (home ? FLOW_PROBES_HOME : FLOW_PROBES); i++) {
 		__u32 number = (first + i) & FLOW_MASK(family), seq;
 		__u64 worth;
 
@@ -420,7 +424,7 @@ static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 		if (!(worth >> 32))
 			break;
 	}
-	if (least == (__u64)RANK_LIVE << 32)
+	if (least == most)
 		return 0;
 	flow = flow_record(best, family);
 	if (!flow || !flow_give_up(flow, best_seq, now) ||
@@ -432,17 +436,31 @@ static __always_inline __u32 claim(__u32 first, __u32 hook, int family)
 	return best + 1;
 }
 
+static __always_inline bool has_entry(const struct np_flow *flow, __u32 name, __u32 number,
+				      int family)
+{
+	__u32 at = flow->index[name] - 1;
+	struct np_bucket *bucket = flow_bucket(at / NP_BUCKET, family);
+
+	return flow->index[name] && bucket &&
+	       (__u32) * (volatile __u64 *)&bucket->entry[at % NP_BUCKET] ==
+		       name_entry(name, number);
+}
+
 /*
  * May a claimed record keep its names, FORWARD and REPLY, for this flow? Not where the port is
- * chosen: those take turns. The filter may have forgotten them meanwhile.
+ * chosen: those take turns. The filter may have forgotten them meanwhile; and nearpathd of
+ * an older version, which cleans these tables, has taken out what was of a free record.
  */
 static __always_inline bool names_stay(struct np_flow *flow, const struct flow_request *r,
-				       int family)
+				       __u32 number, int family)
 {
 	if ((flow->flags | r->flags) & NP_FLOW_TRANSLATED || r->move_port ||
 	    flow->port[NP_SNAT] != SPORT(r->tuple.ports) ||
 	    flow->port[NP_BACKEND] != r->backend_port ||
-	    !flow_addr_is(flow, NP_BACKEND, &r->backend, family))
+	    !flow_addr_is(flow, NP_BACKEND, &r->backend, family) ||
+	    !has_entry(flow, NP_NAME_FORWARD, number, family) ||
+	    !has_entry(flow, NP_NAME_REPLY, number, family))
 		return false;
 	flow_unfilter(&r->tuple.src, &r->tuple.dst, NP_HASH_INGRESS, family);
 	flow_unfilter(&r->backend, &r->tuple.src, NP_HASH_EGRESS, family);
@@ -474,7 +492,7 @@ static __always_inline __u32 reclaim(const struct flow_request *r, int family)
 	    !flow_has_name(flow, NP_NAME_FORWARD, t, family) ||
 	    __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return 0;
-	if (!names_stay(flow, r, family))
+	if (!names_stay(flow, r, number, family))
 		flow_unname(number, family);
 	return number + 1;
 }
@@ -482,23 +500,28 @@ static __always_inline __u32 reclaim(const struct flow_request *r, int family)
 /*
  * Where the record of a new flow is looked for in try number i: first from where flow_ahead() has
  * it brought, then anywhere. Either way what is live is spread over the table, and no row of it is
- * as full as if records were taken one after the other. forward: client -> frontend.
+ * as full as if records were taken one after the other. t: client -> frontend.
  */
-static __always_inline __u32 flow_home(const struct tuple *forward, int i, int family)
+static __always_inline __u32 flow_home(const struct tuple *t, __u32 i, int family)
 {
-	return i ? flow_random()
-		 : np_hash_home(np.hash_key, family, &forward->src, SPORT(forward->ports));
+	struct np_hash h;
+
+	if (!i)
+		return np_hash_home(np.hash_key, family, &t->src, SPORT(t->ports));
+	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
+			  NP_HASH_INGRESS);
+	return h.bucket + i * 0x9E3779B1; /* 2^32 divided by the golden ratio, odd */
 }
 
 static __always_inline __u32 claim_for(const struct flow_request *r, __u32 i, int family)
 {
 	__u32 number = i ? 0 : reclaim(r, family);
 
-	return number ? number : claim(flow_home(&r->tuple, i, family), r->hook, family);
+	return number ? number : claim(flow_home(&r->tuple, i, family), !i, r->hook, family);
 }
 
 /*
- * Take a record, in try number i the best of FLOW_PROBES in a row. Returns its number plus one,
+ * Take a record, in try number i the best of some in a row. Returns its number plus one,
  * with seq odd and none but names that it is to have; 0 if all are live or another CPU was faster.
  */
 __noinline __u32 flow_claim(struct flow_request *r, __u32 i, __u32 family)

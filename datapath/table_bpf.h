@@ -50,11 +50,6 @@ static __always_inline __u32 flow_filter_half(void)
 	return c ? *(volatile __u32 *)&c->filter & 1 : 0;
 }
 
-static __always_inline __u32 flow_random(void)
-{
-	return bpf_get_prandom_u32();
-}
-
 static __always_inline struct np_backend *flow_backend(const struct np_flow *flow)
 {
 	return bpf_map_lookup_elem(&backends, &flow->backend);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Memory for the trees of JSON that are read one after the other. Each is made of hundreds of pieces
- * that live as long as it does: they are taken from one part of memory, one after the other, and
- * all of them are free when the part begins anew. What does not fit and what is made at other times
- * is malloc()'s. Freeing is for any thread; there is one memory at a time.
+ * Memory for the trees of JSON that are read one after the other. Each is made of hundreds of
+ * pieces that live as long as it does: they are taken from one part of memory, one after the other,
+ * and all of them are free when the part begins anew. What does not fit and what is made at other
+ * times is malloc()'s. Freeing is for any thread; there is one memory at a time.
  */
 #ifndef NEARPATH_LOADER_ARENA_H
 #define NEARPATH_LOADER_ARENA_H

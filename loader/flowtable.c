@@ -49,11 +49,6 @@ static inline __u32 flow_filter_half(void)
 	return table->config->filter & 1;
 }
 
-static inline __u32 flow_random(void)
-{
-	return mrand48();
-}
-
 static inline struct np_backend *flow_backend(const struct np_flow *flow)
 {
 	return flow->backend < table->size[TABLE_backends] ? &table->backends[flow->backend] : NULL;
@@ -213,9 +208,9 @@ int flowtable_recover(struct tables *t)
 	return four < 0 ? four : six < 0 ? six : four + six;
 }
 
-static uint32_t claim_from(uint32_t first, int family)
+static uint32_t claim_from(uint32_t first, bool home, int family)
 {
-	return family == NP_IPV4 ? claim(first, 0, NP_IPV4) : claim(first, 0, NP_IPV6);
+	return family == NP_IPV4 ? claim(first, home, 0, NP_IPV4) : claim(first, home, 0, NP_IPV6);
 }
 
 /* As a program does; where that finds none, the whole table is looked at. */
@@ -225,9 +220,9 @@ static int claim_any(const struct tuple *forward, int family, uint32_t *number)
 	int i;
 
 	for (i = 0; i < FLOW_CLAIM_TRIES && !claimed; i++)
-		claimed = claim_from(flow_home(forward, i, family), family);
+		claimed = claim_from(flow_home(forward, i, family), !i, family);
 	for (first = 0; first < records(family) && !claimed; first += FLOW_PROBES)
-		claimed = claim_from(first, family);
+		claimed = claim_from(first, false, family);
 	*number = claimed - 1;
 	return claimed ? 0 : -ENOSPC;
 }

@@ -230,6 +230,26 @@ void layout_free_claimed(struct layout *l, int family, uint32_t number, uint32_t
 		release(l, family, number);
 }
 
+/* Is the entry at this place one that its record knows of? -EAGAIN: that may be about to change. */
+static int is_known(const struct layout *l, int family, uint32_t at, uint64_t entry, uint32_t *seq)
+{
+	const uint32_t number = (uint32_t)entry & NP_FLOW_RECORD_MASK;
+	const uint32_t name = (uint32_t)entry >> NP_FLOW_NAME_SHIFT;
+	void *record = layout_entry(l, records_of(family), number);
+	uint32_t now;
+	bool known;
+
+	if (!record)
+		return false;
+	/* One that is being made knows its entries before it stores them. */
+	if (layout_is_claimed(l, family, number, seq))
+		return -EAGAIN;
+	known = *word(record, &fields_of(l, family)->index, name) == at + 1;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	/* Else the next life may have put the same entry in the same place. */
+	return layout_is_claimed(l, family, number, &now) || now != *seq ? -EAGAIN : known;
+}
+
 uint32_t layout_clean(struct layout *l, int family, uint32_t bucket)
 {
 	const struct layout_record *r = fields_of(l, family);
@@ -238,21 +258,17 @@ uint32_t layout_clean(struct layout *l, int family, uint32_t bucket)
 	for (at = bucket * NP_BUCKET; at < (bucket + 1) * NP_BUCKET; at++) {
 		uint64_t *place = index_entry(l, family, at);
 		uint64_t entry = place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : 0;
-		uint32_t number = (uint32_t)entry & NP_FLOW_RECORD_MASK, seq;
-		void *record = layout_entry(l, records_of(family), number);
+		uint32_t number = (uint32_t)entry & NP_FLOW_RECORD_MASK, seq = 0;
+		int known = entry ? is_known(l, family, at, entry, &seq) : 0;
 
-		if (!entry)
-			continue;
-		/* One that is being made knows its entries before it stores them. */
-		if (record && layout_is_claimed(l, family, number, &seq))
-			left++;
-		else if (!record ||
-			 *word(record, &r->index, (uint32_t)entry >> NP_FLOW_NAME_SHIFT) != at + 1)
+		if (entry && !known)
 			clear_entry(place, entry);
-		else if (state_of(l, record, r) != NP_FLOW_FREE)
+		else if (known < 0 ||
+			 (known && state_of(l, layout_entry(l, records_of(family), number), r) !=
+					   NP_FLOW_FREE))
 			left++;
-		else /* the next flow of its client would take it over with its names */
-			layout_end(l, family, number, seq);
+		else if (known) /* its client's next flow would take it over with its names */
+			left += layout_end(l, family, number, seq) != 0;
 	}
 	return left;
 }

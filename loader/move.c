@@ -109,13 +109,15 @@ static void end(struct move *m, const struct moved *moved)
 {
 	struct flowtable_flow now;
 	uint32_t seq;
+	bool over = layout_read(m->from, m->family, moved->number, &now, &seq);
 
-	if (!layout_read(m->from, m->family, moved->number, &now, &seq) && seq == moved->seq &&
+	if (!over && seq == moved->seq &&
 	    (now.state != moved->was.state || now.flags != moved->was.flags))
 		flowtable_follow(m->to, m->family, moved->here, moved->life, moved->was.state,
 				 &now);
-	/* A program of before was ending it, and perhaps began another there. */
-	if (layout_end(m->from, m->family, moved->number, moved->seq) && moved->copied)
+	/* A program of before ended it, by its word or its seq, and perhaps began another there. */
+	over |= layout_end(m->from, m->family, moved->number, moved->seq) != 0;
+	if (over && moved->copied)
 		flowtable_end(m->to, m->family, moved->here, moved->life);
 	else
 		m->flows++;

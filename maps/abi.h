@@ -28,7 +28,9 @@
  * - flows4 and _6: seq, seen (4 bytes each), port[], index[], protocol, state, flags, service,
  *   backend, born, addr[]; what they mean, the places of enum np_place, the names of enum np_name
  *   and the bits of flags below 0x100 (maps/flow.h). A record is claimed by making seq odd, then
- *   loses its names, is given state 0, and seq is made even. States go by the names of enum
+ *   loses its names, is given state 0, and seq is made even. It may be given state 0 before it is
+ *   claimed, and keep its names for its client's next flow: who claims it may look for them in the
+ *   index, as who cleans that may have taken them away. States go by the names of enum
  *   np_flow_state; one that is not known here is taken for a flow in use.
  * - config.handover (4 bytes) is an enum np_handover.
  * - What is taken along if it is found, else not: frontends (buckets, whose lower halves are

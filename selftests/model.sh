@@ -7,7 +7,7 @@
 set -euo pipefail
 
 MODEL=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/model/claim.pml
-SCENES=(ANY OTHER_NAME LATE_PACKET SWEEP)
+SCENES=(ANY OTHER_NAME REUSE LATE_PACKET SWEEP)
 LARGE=(ONE_NAME SHARED EVICTION NEXT_LIFE)
 
 # How the protocol may be broken, and the scene in which it shows.
@@ -22,6 +22,7 @@ BROKEN=(
 	STORE_ANY_LIFE:ANY       # a late packet changes the state of whatever flow is there by now
 	LOOK_ONCE:SHARED         # no second look for others after a name is stored
 	RECLAIM_BY_LATE_SEQ:ANY  # a record is taken over by the seq it has after it was looked at
+	IGNORE_LOST_END:REUSE    # who loses a record that is over takes its names for free
 	SEQ_AFTER_NAME:NEXT_LIFE # a flow that is in the way is ended by the seq it has afterwards
 )
 

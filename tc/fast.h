@@ -7,11 +7,10 @@
 #include "../datapath/fast.h"
 #include "checksum.h"
 
-/* May something become of a packet that opens a conversation and has no flow? */
 static __always_inline bool fast_is_asked(void *l3, int family)
 {
-	return !SPORT(*fast_ports(l3, family)) ||
-	       !connect_is_needless(fast_src(l3, family), fast_dst(l3, family), family);
+	return connect_is_asked(fast_src(l3, family), fast_dst(l3, family), *fast_ports(l3, family),
+				family);
 }
 
 /* A SYN of which connect_known() is to find the flow, if it has one. */

@@ -46,7 +46,7 @@ enum todo {
 	TODO_NOTHING,
 	TODO_HANDLE,	 /* all: see handle() */
 	TODO_CLAMP,	 /* a SYN: look at its MSS */
-	TODO_OPEN,	 /* opens a conversation and has no flow */
+	TODO_OPEN,	 /* opens a conversation; a flow of it was not found or not looked for */
 	TODO_OPEN_CLAMP, /* the same, of TCP: TODO_CLAMP if none is made */
 	TODO_PULL,	 /* headers are not in the linear part */
 	TODO_FRAGMENT,
@@ -305,9 +305,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	if (hit.flow && reset_wanted(&hit, &p, opens))
 		return TODO_RESET;
 	if ((!hit.flow || !translate(skb, &p, &hit, iface, hook, family)) && opens &&
-	    !(ingress ? SPORT(p.tuple.ports) &&
-				connect_is_needless(&p.tuple.src, &p.tuple.dst, family)
-		      : address_is_strange(&p.tuple.src, family)))
+	    (ingress ? connect_is_asked(&p.tuple.src, &p.tuple.dst, p.tuple.ports, family)
+		     : !address_is_strange(&p.tuple.src, family)))
 		return p.tuple.protocol == IPPROTO_TCP ? TODO_OPEN_CLAMP : TODO_OPEN;
 	return p.tcp_flags & TCP_SYN ? TODO_CLAMP : TODO_NOTHING;
 }

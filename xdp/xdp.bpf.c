@@ -27,7 +27,7 @@ struct ethernet {
 /* What the fast path leaves to be done; it returns for the same reason as in tc.bpf.c. */
 enum todo {
 	TODO_PASS,
-	TODO_OPEN,   /* opens a conversation and has no flow */
+	TODO_OPEN,   /* opens a conversation; a flow of it was not found or not looked for */
 	TODO_SEND,   /* rewritten, struct out is set */
 	TODO_CLAMP,  /* the same, and it is a SYN */
 	TODO_BEFORE, /* a flow of the tables of before, as far as these can tell */

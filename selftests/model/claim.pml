@@ -13,14 +13,17 @@
  *
  * BREAK_* break the protocol on purpose; selftests/model.sh expects spin to find each.
  */
-#ifndef OPS
-#define OPS 1 /* of each CPU, one after the other */
-#endif
 /*
  * Who runs: what each may do, and to which of the flows 0 and 1, as bits. Two that may do anything,
  * or three in one of the scenes where it takes three.
  */
-#if defined(SCENE_ONE_NAME) /* two at one name while another goes */
+#if defined(SCENE_REUSE) /* a port used again and again, and another flow that wants one of the names */
+#define CPU1   SYN, 2
+#define CPU2   SYN | FIN, 1
+#define OPS2   3
+#define PLACES 4
+#define SHARED
+#elif defined(SCENE_ONE_NAME) /* two at one name while another goes */
 #define CPU1	SYN, 1
 #define CPU2	SYN, 1
 #define CPU3	END, 3
@@ -56,6 +59,13 @@
 #define CPU1 ANY, 3
 #define CPU2 ANY, 3
 #endif
+
+/* What each does, one after the other. */
+#define OPS1 1
+#ifndef OPS2
+#define OPS2 1
+#endif
+#define OPS3 1
 
 #ifndef RECORDS
 #define RECORDS 2
@@ -193,7 +203,11 @@ inline name_taken(e, name)
 				:: won ->
 					assert(TUPLE(key[q], name) == TUPLE(k, name));
 					flow_release(q)
+#ifdef BREAK_IGNORE_LOST_END
 				:: else
+#else
+				:: else -> rc = 1 /* -EBUSY */
+#endif
 				fi
 			:: else -> rc = 1 /* -EEXIST */
 			fi
@@ -524,13 +538,13 @@ inline packet(name, opens, fin)
 #define END	32 /* the same of the one that is there at first */
 #define ANY	31
 
-proctype cpu(byte may, keys)
+proctype cpu(byte may, keys, most)
 {
 	byte ops, r, s, i, e, k, un, at, q, qs, place, looks, nm, w, wl, next, v;
 	bit won, hit, match, rc;
 
 	do
-	:: ops < OPS ->
+	:: ops < most ->
 		atomic {
 			if
 			:: keys & 1 -> k = 0
@@ -614,11 +628,11 @@ init {
 			entry[INDEX(0, REPLY) - 1] = ENTRY(0, REPLY)
 		:: else
 		fi;
-		run cpu(CPU1);
-		run cpu(CPU2);
+		run cpu(CPU1, OPS1);
+		run cpu(CPU2, OPS2);
 		left = 2;
 #ifdef CPU3
-		run cpu(CPU3);
+		run cpu(CPU3, OPS3);
 		left = 3
 #endif
 	};

@@ -222,6 +222,36 @@ static void full_concerns_new_flows_only(void **variant)
 		step_run(&steps[i], false);
 }
 
+/* All from one port are looked for at one place: none has to go while half of the table is free. */
+static void one_port_takes_many(void **variant)
+{
+	static const struct step step = {INGRESS, OPENS("pod:40000", "cluster:80"),
+					 .out = {.dst = "remote:8080"}, NEW};
+	const int family = ((struct variant *)*variant)->family;
+	struct flowtable_flow f = {
+		.family = family,
+		.protocol = IPPROTO_UDP,
+		.state = NP_FLOW_UDP_STREAM,
+		.addr = {name_address("pod", family), name_address("cluster2", family),
+			 name_address("remote", family), name_address("pod", family)}};
+	int left = 0;
+
+	world.variant = *(struct variant *)*variant;
+	world.variant.protocol = IPPROTO_UDP;
+	world_reset(state_remote, NULL);
+	f.seen = tables_jiffies();
+	f.port[NP_CLIENT] = f.port[NP_SNAT] = htons(40000);
+	for (int i = 0; i < 32; i++) {
+		f.port[NP_FRONTEND] = htons(1000 + i);
+		f.port[NP_BACKEND] = htons(2000 + i);
+		assert_int_equal(flowtable_insert(world.tables, &f, NULL), 0);
+	}
+	step_run(&step, false);
+	for (int i = 0; i < RECORDS; i++)
+		left += flow_at(i)->state == NP_FLOW_UDP_STREAM;
+	assert_int_equal(left, 32);
+}
+
 static struct variant ways[] = {{.family = NP_IPV4, .protocol = IPPROTO_TCP},
 				{.family = NP_IPV6, .protocol = IPPROTO_TCP}};
 
@@ -241,6 +271,8 @@ int full_run(void)
 		IN_BOTH("a flood of SYNs spares the live", flood_spares_the_live),
 		IN_BOTH("index entries follow their records", index_entries_follow),
 		IN_BOTH("each family has its own table", full_for_one_family_only),
+		IN_BOTH("one port to many frontends, half of the table free: none is evicted",
+			one_port_takes_many),
 		IN_BOTH("a full table concerns new flows only", full_concerns_new_flows_only),
 	};
 

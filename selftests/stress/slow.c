@@ -56,11 +56,6 @@ static inline __u32 flow_filter_half(void)
 	return table->config->filter & 1;
 }
 
-static inline __u32 flow_random(void)
-{
-	return rand_r(&seed);
-}
-
 static inline struct np_backend *flow_backend(const struct np_flow *flow)
 {
 	return flow->backend < table->size[TABLE_backends] ? &table->backends[flow->backend] : NULL;

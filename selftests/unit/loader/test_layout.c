@@ -6,6 +6,8 @@
  */
 #include "layout.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,6 +162,22 @@ static void names_of_no_flow_are_removed(void **state)
 	assert_int_equal(names_left(NP_IPV4), 0);
 }
 
+/* A flow that a SYN superseded: the programs of these tables may be about to take the record over.
+ */
+static void names_of_a_free_record_go_with_its_seq(void **state)
+{
+	uint32_t number = insert(t, NP_IPV4, 1);
+	struct np_flow *flow = &t->flows4[number].flow;
+	uint32_t seq = flow->seq;
+
+	(void)state;
+	flow->state = NP_FLOW_FREE;
+	assert_int_equal(names_left(NP_IPV4), 0);
+	assert_int_equal(flow->seq, seq + 2);
+	for (int name = 0; name < NP_NAMES; name++)
+		assert_int_equal(flow->index[name], 0);
+}
+
 /* Claimed by one that was killed, with names: nobody could have these again. */
 static void what_the_killed_had_claimed_is_freed(void **state)
 {
@@ -243,6 +261,42 @@ static void flows_are_moved_once_and_whole(void **state)
 	tables_close(&to);
 }
 
+static void *supersede(void *arg)
+{
+	struct tables *to = arg;
+	uint32_t n = 0;
+
+	while (!count(to, NP_IPV4))
+		sched_yield();
+	while (t->flows4[n].flow.state == NP_FLOW_FREE)
+		n++;
+	t->flows4[n].flow.state = NP_FLOW_FREE;
+	return NULL;
+}
+
+/* By a program of before, between the copy and the end of the original. */
+static void what_is_superseded_meanwhile_is_not_moved(void **state)
+{
+	struct publisher *p = NULL;
+	struct tables *to = NULL;
+	struct move m = {.from = l};
+	pthread_t program;
+
+	(void)state;
+	assert_int_equal(tables_open(&sizes, &to, &why), 0);
+	assert_int_equal(publisher_new(to, no_source, NULL, &p), 0);
+	m.to = to;
+	m.publisher = p;
+	insert(t, NP_IPV4, 1);
+	assert_int_equal(pthread_create(&program, NULL, supersede, to), 0);
+	pass(&m);
+	pthread_join(program, NULL);
+	assert_int_equal(count(to, NP_IPV4), 0);
+	assert_int_equal(names_left(NP_IPV4), 0);
+	publisher_free(&p);
+	tables_close(&to);
+}
+
 static void what_is_not_alive_is_removed(void **state)
 {
 	struct layout *found = NULL;
@@ -281,8 +335,10 @@ int main(void)
 		TEST(it_is_found_with_its_key_and_phase),
 		TEST(flows_are_read_and_ended),
 		TEST(names_of_no_flow_are_removed),
+		TEST(names_of_a_free_record_go_with_its_seq),
 		TEST(what_the_killed_had_claimed_is_freed),
 		TEST(flows_are_moved_once_and_whole),
+		TEST(what_is_superseded_meanwhile_is_not_moved),
 		TEST(what_is_not_alive_is_removed),
 		TEST(what_cannot_be_read_is_refused),
 	};
