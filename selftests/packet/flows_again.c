@@ -125,7 +125,7 @@ static void vacate(void)
 /* By another CPU, which is ahead: or time alone would free its names. */
 static void seen_ahead(void)
 {
-	before.flow->seen += 3;
+	before.flow->seen += tables_hertz();
 }
 
 /* An older nearpathd, which cleans these tables, took out what is of a free record. */
