@@ -84,6 +84,16 @@ static __always_inline void fast_write(struct __sk_buff *skb, void *l3,
 	*check = sum_transport(*check, checksum, tcp ? IPPROTO_TCP : IPPROTO_UDP, diff, ports);
 }
 
+/* Is it one that tc_redirect() leaves alone at first, and the fast path takes? */
+static __always_inline bool fast_is_syn(struct __sk_buff *skb, const struct np_iface *iface,
+					int family)
+{
+	void *l3 = (void *)(long)skb->data + iface->l2_len;
+
+	return fast_is_plain(l3, (void *)(long)skb->data_end, family) &&
+	       fast_flags(l3, family) & TCP_SYN;
+}
+
 /* What is left to be done; TODO_HANDLE if that is not known here. fresh: see fast_is_odd(). */
 static __always_inline enum todo tc_fast(struct __sk_buff *skb, struct np_iface *iface, __u32 hook,
 					 bool fresh, int family)
@@ -92,9 +102,10 @@ static __always_inline enum todo tc_fast(struct __sk_buff *skb, struct np_iface 
 	struct fast_change to;
 	struct fast_hit hit;
 
-	if (!np.direct_checksum || np.handover ||
-	    iface->flags & (NP_IFACE_STATS | (hook == NP_HOOK_INGRESS ? NP_IFACE_REDIRECT : 0)) ||
-	    !fast_is_plain(l3, (void *)(long)skb->data_end, family))
+	if (!np.direct_checksum || np.handover || iface->flags & NP_IFACE_STATS ||
+	    !fast_is_plain(l3, (void *)(long)skb->data_end, family) ||
+	    (hook == NP_HOOK_INGRESS && iface->flags & NP_IFACE_REDIRECT &&
+	     !(fast_flags(l3, family) & TCP_SYN)))
 		return TODO_HANDLE;
 	if (fast_is_new(l3, hook, fresh, family))
 		return TODO_OPEN_CLAMP;

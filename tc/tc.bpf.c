@@ -437,7 +437,8 @@ static __always_inline int tc_family(struct __sk_buff *skb, struct np_iface *ifa
 {
 	int i, todo, made;
 
-	if (hook == NP_HOOK_INGRESS) {
+	if (hook == NP_HOOK_INGRESS && iface->flags & NP_IFACE_REDIRECT &&
+	    !fast_is_syn(skb, iface, family)) {
 		made = tc_redirect(skb, iface, false, family);
 		if (made != REDIRECT_NO)
 			return made;
