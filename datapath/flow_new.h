@@ -396,11 +396,13 @@ static __always_inline void flow_supersede(struct np_flow *flow, __u32 seq)
 	}
 }
 
-/* home: take only what is free, expired or over: the flows of one client's port have the same home.
+/*
+ * home: take only what is free or expired. The flows of one client's port have the same home, and
+ * would end each other while there is room elsewhere.
  */
 static __always_inline __u32 claim(__u32 first, bool home, __u32 hook, int family)
 {
-	const __u64 most = (__u64)(home ? RANK_PASSING : RANK_LIVE) << 32;
+	const __u64 most = (__u64)(home ? 1 : RANK_LIVE) << 32;
 	__u64 least = most;
 	__u32 best = 0, best_seq = 0, now = now32();
 	struct np_flow *flow;

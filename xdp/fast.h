@@ -114,9 +114,10 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 	    !connect_is_needless(fast_src(l3, family), fast_dst(l3, family), family))
 		return FAST_OPENS;
 	switch (fast_find(&hit, false, NP_HASH_INGRESS, l3, family)) {
-	case FAST_NONE:
-		return fast_opens(l3, family) && !connect_is_needless(fast_src(l3, family),
-								      fast_dst(l3, family), family)
+	case FAST_NONE: /* of a SYN that is asked for above */
+		return !fast_is_tcp(l3, family) &&
+				       !connect_is_needless(fast_src(l3, family),
+							    fast_dst(l3, family), family)
 			       ? FAST_RARE
 			       : XDP_PASS;
 	case FAST_FLOW:
