@@ -512,7 +512,8 @@ static __always_inline __u32 flow_home(const struct tuple *t, __u32 i, int famil
 		return np_hash_home(np.hash_key, family, &t->src, SPORT(t->ports));
 	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol,
 			  NP_HASH_INGRESS);
-	return h.bucket + i * 0x9E3779B1; /* 2^32 divided by the golden ratio, odd */
+	/* Not the same rows when it is sent again. 2^32 divided by the golden ratio, odd. */
+	return h.bucket + (now32() + i) * 0x9E3779B1;
 }
 
 static __always_inline __u32 claim_for(const struct flow_request *r, __u32 i, int family)

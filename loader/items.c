@@ -230,9 +230,9 @@ int items_next(struct items *it, struct item *item, json_error_t *why)
 {
 	int rc;
 
-	if (!it->ahead && it->length - it->at > AHEAD_MIN) {
+	if (!it->early && it->length - it->at > AHEAD_MIN) {
 		it->early = json_deep_copy(it->request);
-		it->ahead = it->early ? ahead_new(it) : NULL;
+		it->ahead = it->early ? ahead_new(it) : NULL; /* asked for once */
 	}
 	if (!it->ahead) {
 		arena_begin(0);
