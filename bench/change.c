@@ -21,10 +21,12 @@
 
 #include "change.h"
 #include "machine.h"
+#include "number.h"
 #include "util.h"
 
-#define ROWS_MAX   128
-#define ROUNDS_MAX 16
+#define ROWS_MAX     128
+#define ROUNDS_MAX   16
+#define SERVICES_MAX 100000
 
 static const char *const systems[] = {"nearpath", "iptables", "nftables"};
 
@@ -187,7 +189,7 @@ static void usage(int code)
 	      "Time, memory and CPU of changes, with 1,000, 10,000 and 100,000 services of 10\n"
 	      "endpoints, beside iptables-restore and nft (to 10,000). Needs root.\n"
 	      "  -q, --quick   1,000 services: 20 seconds\n"
-	      "  -s SERVICES   with so many\n"
+	      "  -s SERVICES   with so many, to 100000\n"
 	      "  --json FILE   every sample, as JSON\n"
 	      "Exit: 0 done, 1 failed, 2 usage.\n",
 	      code ? stderr : stdout);
@@ -222,8 +224,8 @@ int main(int argc, char **argv)
 						   .seconds = 2,
 						   .rules_most = 1000,
 						   .rules_seconds = 10};
-		else if (o == 's' && (chosen[0] = strtol(optarg, NULL, 10)) > 0)
-			c.services = chosen;
+		else if (o == 's')
+			chosen[0] = (long)number_option('s', optarg, SERVICES_MAX);
 		else if (o == 'j')
 			json = optarg;
 		else
@@ -231,6 +233,8 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc)
 		usage(2);
+	if (chosen[0])
+		c.services = chosen;
 	machine_results("change", json);
 	machine_read(&machine);
 	if (!realpath("/proc/self/exe", self))

@@ -83,9 +83,10 @@ bad_usage() {
 
 check_options() {
 	local word
-	for word in "${COUNTS[@]}" "$ROUNDS"; do
-		is_count "$word" || bad_usage "\"$word\" is no number from 1 to 100000"
+	for word in "${COUNTS[@]}"; do
+		is_count "$word" || bad_usage "-s: \"$word\" is no number from 1 to 100000"
 	done
+	is_count "$ROUNDS" || bad_usage "-r: \"$ROUNDS\" is no number from 1 to 100000"
 	[[ $CPU =~ ^[0-9]+$ && $CPU -lt $(nproc --all) ]] || bad_usage "no CPU \"$CPU\""
 	for word in ${WANTED//,/ }; do
 		printf '%s\n' "${MODES[@]}" | grep -q "^$word " || bad_usage "no mode \"$word\"; there are $(

@@ -15,6 +15,7 @@
 #include "../selftests/packet/netns.h"
 #include "machine.h"
 #include "nodeport.h"
+#include "number.h"
 #include "util.h"
 
 #define ROUNDS_MAX  101
@@ -506,13 +507,13 @@ static void parse_options(int argc, char **argv, struct options *o)
 		if (c == 'q')
 			*o = (struct options){.rounds = 3, .ms = 40, .json = o->json};
 		else if (c == 'r')
-			o->rounds = strtoul(optarg, NULL, 10);
+			o->rounds = number_option('r', optarg, ROUNDS_MAX);
 		else if (c == 'j')
 			o->json = optarg;
 		else
 			usage(c == 'h' ? 0 : 2);
 	}
-	if (!o->rounds || o->rounds > ROUNDS_MAX || optind != argc)
+	if (optind != argc)
 		usage(2);
 }
 

@@ -7,7 +7,10 @@
 #include <getopt.h>
 #include <sched.h>
 
+#include "number.h"
 #include "packet_report.h"
+
+#define PACKETS_MAX 10000000
 
 static bool is_large(const struct result *r)
 {
@@ -128,9 +131,9 @@ static void parse_options(int argc, char **argv, struct options *o)
 			o->repeat = 30000;
 			o->rounds = 3;
 		} else if (c == 'n') {
-			o->repeat = strtoul(optarg, NULL, 10);
+			o->repeat = number_option('n', optarg, PACKETS_MAX);
 		} else if (c == 'r') {
-			o->rounds = strtoul(optarg, NULL, 10);
+			o->rounds = number_option('r', optarg, ROUNDS_MAX);
 		} else if (c == 'o') {
 			o->only = optarg;
 		} else if (c == 'c') {
@@ -143,7 +146,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 			usage(c == 'h' ? 0 : 2);
 		}
 	}
-	if (!o->repeat || !o->rounds || o->rounds > ROUNDS_MAX || optind != argc)
+	if (optind != argc)
 		usage(2);
 	if (counts)
 		o->rounds = 0;
