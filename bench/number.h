@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The argument of that option, from 1 to max; what is none ends the program, and says what is wanted. */
+/* The argument of that option, from 1 to max; what is none ends the program, and says what is
+ * wanted. */
 static inline unsigned long number_option(char option, const char *text, unsigned long max)
 {
 	unsigned long n;
