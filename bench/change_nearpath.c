@@ -172,31 +172,15 @@ static void find_program(struct nearpathd *d)
 		die("cannot open the ingress program: %s", strerror(errno));
 }
 
-static void place(pid_t pid, int cpu)
+/* On these CPUs, and no others. */
+static void place(pid_t pid, size_t first, size_t last)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	sched_setaffinity(pid, sizeof(set), &set);
-}
-
-/* The daemon on the last CPU, and what measures on the first: neither waits for the other's. */
-static void part(const struct nearpathd *d)
-{
-	place(d->pid, (int)sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	place(0, 0);
-}
-
-/* Both on any, as they are where nobody measures. */
-static void together(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	for (size_t i = 0; i < (size_t)sysconf(_SC_NPROCESSORS_ONLN); i++)
+	for (size_t i = first; i <= last; i++)
 		CPU_SET(i, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	sched_setaffinity(pid, sizeof(set), &set);
 }
 
 /* Not --sock: its programs would be every process's of the machine. */
@@ -553,6 +537,7 @@ static void many_changes(struct nearpathd *d)
 void nearpath_measure(const struct change_config *c, long services, int round)
 {
 	struct nearpathd d = {.c = c, .services = services, .round = round};
+	const size_t last = (size_t)sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	char path[CHANGE_PATH];
 
 	progress("  nearpath, %ld services, round %d", services, round + 1);
@@ -560,12 +545,14 @@ void nearpath_measure(const struct change_config *c, long services, int round)
 	start(&d, c->endpoints);
 	read_objects(&d, path);
 	full_load(&d);
-	part(&d);
+	/* The daemon on the last CPU, what measures on the first: neither waits for the other's. */
+	place(d.pid, last, last);
+	place(0, 0, 0);
 	seen(&d, TESTED_BACKENDS);
 	one_endpoint(&d);
 	one_service(&d);
 	many_changes(&d);
-	together();
+	place(0, 0, last);
 	stop(&d);
 }
 

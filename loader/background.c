@@ -104,17 +104,15 @@ int background_do(struct background *b, int (*work)(void *arg), void (*done)(int
 	return 0;
 }
 
-/* Signals are the loop's. */
-static int start(struct background *b)
+int background_thread(pthread_t *thread, void *(*work)(void *arg), void *arg)
 {
 	sigset_t all, before;
 	int rc;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&b->thread, NULL, run, b);
+	rc = pthread_create(thread, NULL, work, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	b->started = !rc;
 	return -rc;
 }
 
@@ -135,7 +133,8 @@ int background_new(struct event_base *base, struct background **background)
 	b->event = event_new(base, b->fd, EV_READ | EV_PERSIST, on_finished, b);
 	if (!b->event || event_add(b->event, NULL))
 		return -ENOMEM;
-	rc = start(b);
+	rc = background_thread(&b->thread, run, b);
+	b->started = !rc;
 	if (!rc)
 		*background = TAKE_PTR(b);
 	return rc;

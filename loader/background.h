@@ -7,8 +7,12 @@
 #define NEARPATH_LOADER_BACKGROUND_H
 
 #include <event2/event.h>
+#include <pthread.h>
 
 struct background;
+
+/* A thread of its own that takes no signals: those are the loop's. 0 or -errno. */
+int background_thread(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
 int background_new(struct event_base *base, struct background **background);
 void background_free(struct background **background); /* waits for what is under way */

@@ -3,11 +3,11 @@
 #include "items_ahead.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "arena.h"
+#include "background.h"
 #include "util.h"
 
 #define BATCH_ITEMS 64
@@ -110,19 +110,6 @@ int ahead_next(struct ahead *a, struct item *item, json_error_t *why)
 	return 1;
 }
 
-/* Signals are the loop's. */
-static int start(struct ahead *a)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 struct ahead *ahead_new(struct items *items)
 {
 	struct ahead *a = calloc(1, sizeof(*a));
@@ -133,7 +120,7 @@ struct ahead *ahead_new(struct items *items)
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->filled, NULL);
 	pthread_cond_init(&a->emptied, NULL);
-	if (start(a))
+	if (background_thread(&a->thread, run, a))
 		util_free(&a);
 	return a;
 }

@@ -286,8 +286,9 @@ static __always_inline int handle(struct __sk_buff *skb, struct np_iface *iface,
 	opens = packet_opens(&p) &&
 		(ingress || p.tuple.protocol != IPPROTO_UDP || iface->flags & NP_IFACE_CONNTRACK);
 	if (opens && ingress && !fresh && !np.handover && p.tuple.protocol == IPPROTO_TCP &&
-	    !(SPORT(p.tuple.ports) && connect_is_needless(&p.tuple.src, &p.tuple.dst, family)))
-		return TODO_OPEN_CLAMP; /* connect_known() */
+	    connect_is_asked(&p.tuple.src, &p.tuple.dst, p.tuple.ports, family))
+		return TODO_OPEN_CLAMP; /* its flow, if it has one, is for connect_known() to find
+					 */
 	hit = flow_find(&p.tuple, hook_space(hook), family, &scratch);
 	if (!ingress && !hit.flow && np.direct_checksum && skb_is_tracked(skb))
 		conntrack_note();

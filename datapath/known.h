@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The flow that a SYN may have already, looked for once it is decided where the connection goes:
+ * and on the way there, all that a new one is made of is fetched from memory together.
+ */
+#ifndef NEARPATH_DATAPATH_KNOWN_H
+#define NEARPATH_DATAPATH_KNOWN_H
+
+#include "flow_new.h"
+
+/* The source port whose turn it is, out of the range for translation. */
+static __always_inline __be16 port_in_turn(__u32 turn)
+{
+	turn = (turn * NP_SNAT_STRIDE + (__u32)np.hash_key[0]) % np.snat_port_count;
+	return bpf_htons(np.snat_port_first + turn);
+}
+
+/* Both buckets of a name are on their way from memory. */
+static __always_inline void index_ahead(const struct np_hash *h, int family)
+{
+	struct np_bucket *bucket = flow_bucket(h->bucket & FLOW_MASK(family), family);
+
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+	bucket = flow_bucket(np_hash_other_bucket(h->bucket, h->tag) & FLOW_MASK(family), family);
+	if (bucket)
+		(void)*(volatile __u64 *)bucket->entry;
+}
+
+static __always_inline void name_ahead(const union np_addr *src, const union np_addr *dst,
+				       __be16 sport, __be16 dport, __u32 protocol, __u32 space,
+				       int family)
+{
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, src, dst, PORTS(sport, dport), protocol, space);
+
+	index_ahead(&h, family);
+}
+
+/* So are those of the names of the backend's side, if the first port that is tried is free. */
+static __always_inline void backend_side_ahead(const struct flow_request *r, int family)
+{
+	const struct tuple *t = &r->tuple;
+	__u32 number = r->decision.backend;
+	struct np_backend *backend = bpf_map_lookup_elem(&backends, &number);
+	struct np_ports *ports = bpf_map_lookup_elem(&snat_ports, &number);
+	__be16 port = SPORT(t->ports);
+
+	if (!backend || !ports || r->decision.verdict != NP_VERDICT_FORWARD)
+		return;
+	if (r->decision.snat) {
+		port = port_in_turn(ports->next);
+		name_ahead(&backend->addr, &backend->snat, backend->port, port, t->protocol,
+			   NP_HASH_INGRESS, family);
+		name_ahead(&t->src, &backend->addr, port, backend->port, t->protocol,
+			   NP_HASH_EGRESS, family);
+	}
+	name_ahead(&backend->addr, &t->src, backend->port, port, t->protocol, NP_HASH_EGRESS,
+		   family);
+}
+
+static __always_inline bool is_known(struct flow_request *r, int family)
+{
+	const struct tuple *t = &r->tuple;
+	struct np_hash h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports,
+					 t->protocol, NP_HASH_INGRESS);
+	struct flow_hit hit = {};
+	__u64 entry;
+
+	if (r->decision.verdict != NP_VERDICT_FORWARD &&
+	    flow_is_filtered(&t->src, &t->dst, NP_HASH_INGRESS, family))
+		return false; /* nothing is to be made: spare it the memory */
+	backend_side_ahead(r, family);
+	flow_ahead(&t->src, SPORT(t->ports), family);
+	entry = flow_index(&h, family);
+	if (entry == BUCKET_NONE)
+		return false;
+	hit = flow_check(entry, t, NP_HASH_INGRESS, family);
+	if (!hit.flow)
+		hit = flow_find_rare(&r->tuple, NP_HASH_INGRESS, family);
+	if (!hit.flow)
+		return false;
+	if (!flow_superseded(hit.flow, hit.name, t->protocol, now32(), family))
+		return true;
+	flow_supersede(hit.flow, hit.seq);
+	return false;
+}
+
+/*
+ * Does a SYN belong to a flow that goes on? Most do not, so the decision has been made before,
+ * which is in the caches: with it, all that a new flow is made of is known, and its record and
+ * buckets come from memory at the same time, not one after the other.
+ */
+__noinline int connect_known(struct flow_request *r, __u32 family)
+{
+	if (!r)
+		return false;
+	return family == NP_IPV4 ? is_known(r, NP_IPV4) : is_known(r, NP_IPV6);
+}
+
+#endif
