@@ -122,12 +122,6 @@ static void vacate(void)
 	fill_first_places(OCCUPIED, 0);
 }
 
-/* By another CPU, which is ahead: or time alone would free its names. */
-static void seen_ahead(void)
-{
-	before.flow->seen += tables_hertz();
-}
-
 /* An older nearpathd, which cleans these tables, took out what is of a free record. */
 static void lose_reply(void)
 {
@@ -260,7 +254,6 @@ static const struct test tests[] = {
 		  {.action = remember},
 		  {INGRESS, OPENS("pod:40000", "cluster:80"), REFUSED(NO_ENDPOINT),
 		   .action = remove_all, .flows = ""},
-		  {.action = seen_ahead},
 		  {INGRESS, SENDS("pod:40000", "cluster:80")},
 		  {EGRESS, SENDS("remote:8080", "pod:40000")},
 		  {INGRESS, OPENS("pod:40000", "cluster2:80"), .out = {.dst = "remote:8080"}, NEW,

@@ -178,6 +178,26 @@ static void refused_whole(void **state)
 	assert_int_equal(flowtable_insert(t, &g, NULL), -EINVAL);
 }
 
+/* One that was superseded has its names until they are wanted, whatever the time since its last
+ * packet. */
+static void free_gives_its_names(void **state)
+{
+	struct flowtable_flow f = make(NP_IPV4, 1, 0), g = f;
+	struct flowtable_hit hit;
+	uint32_t number;
+
+	(void)state;
+	assert_int_equal(flowtable_insert(t, &f, &number), 0);
+	t->flows4[number].flow.state = NP_FLOW_FREE;
+	t->flows4[number].flow.seen += tables_hertz();
+	/* From another port, so that it does not look for its record there. */
+	g.port[NP_CLIENT] = htons(ntohs(g.port[NP_CLIENT]) + 7);
+	g.addr[NP_FRONTEND] = address(NP_IPV4, 201);
+	assert_int_equal(flowtable_insert(t, &g, NULL), 0);
+	assert_int_equal(find(&g, NP_NAME_REPLY, &hit), 0);
+	assert_int_equal(find(&f, NP_NAME_FORWARD, &hit), -ENOENT);
+}
+
 /* Every record is used, wherever the hands stand, and no live one is taken for another. */
 static void full(void **state)
 {
@@ -258,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(inserted_found_ended, empty),
 		cmocka_unit_test_setup(refused_whole, empty),
+		cmocka_unit_test_setup(free_gives_its_names, empty),
 		cmocka_unit_test_setup(full, empty),
 		cmocka_unit_test_setup(expires_by_its_state, empty),
 		cmocka_unit_test_setup(follows_what_goes_on_elsewhere, empty),
