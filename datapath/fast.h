@@ -91,24 +91,6 @@ static __always_inline bool fast_is_plain(void *l3, void *end, int family)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-/* What the index says of the packet first; BUCKET_NONE: no flow knows it. */
-static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
-{
-	struct np_hash h;
-
-	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
-		return BUCKET_NONE;
-	barrier();
-	if (space == NP_HASH_INGRESS)
-		flow_ahead(fast_src(l3, family), SPORT(*fast_ports(l3, family)), family);
-	else
-		flow_ahead(fast_dst(l3, family), DPORT(*fast_ports(l3, family)), family);
-	barrier();
-	h = np_hash_tuple(np.hash_key, family, fast_src(l3, family), fast_dst(l3, family),
-			  *fast_ports(l3, family), fast_protocol(l3, family), space);
-	return flow_index(&h, family);
-}
-
 /* A flow is known by this tuple of its places. */
 static __always_inline bool fast_is(struct np_flow *f, enum np_place src, enum np_place dst,
 				    __u32 ports, void *l3, int family)
@@ -178,13 +160,18 @@ static __always_inline bool fast_is_odd(const struct np_flow *f, bool fresh, voi
 	return !SPORT(*fast_ports(l3, family)) || flow_expired(f, now32());
 }
 
-/* A flow that knows the packet, as struct flow_hit; first: by FORWARD or SNAT. */
+/* A flow that knows the packet, as struct flow_hit. */
 struct fast_hit {
 	struct np_flow *flow;
 	__u32 seq;
-	__u32 number;
-	bool first;
+	__u32 entry; /* name and number of the record, as in the index */
 };
+
+/* By FORWARD or SNAT, those of packets from the client, and not by UNSNAT or REPLY. */
+static __always_inline bool fast_first(const struct fast_hit *hit)
+{
+	return entry_name(hit->entry) < NP_NAME_UNSNAT;
+}
 
 enum fast {
 	FAST_NONE, /* no flow knows the packet */
@@ -192,27 +179,78 @@ enum fast {
 	FAST_ODD,  /* neither is certain: for handle() */
 };
 
+/* Where the client of the packet looked for a record first, if it was not translated. */
+static __always_inline __u32 fast_home(void *l3, __u32 space, int family)
+{
+	__u32 ports = *fast_ports(l3, family), home;
+
+	if (space == NP_HASH_INGRESS)
+		home = np_hash_home(np.hash_key, family, fast_src(l3, family), SPORT(ports));
+	else
+		home = np_hash_home(np.hash_key, family, fast_dst(l3, family), DPORT(ports));
+	return home;
+}
+
+/* What the index says of the packet first; BUCKET_NONE: no flow knows it. */
+static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
+{
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, fast_src(l3, family), fast_dst(l3, family),
+			      *fast_ports(l3, family), fast_protocol(l3, family), space);
+
+	return flow_index(&h, family);
+}
+
+/* Is it the flow that hit->entry stands for? */
+static __always_inline bool fast_hits(struct fast_hit *hit, __u32 space, void *l3, int family)
+{
+	struct np_flow *f = flow_record(entry_record(hit->entry), family);
+
+	if (!f)
+		return false;
+	hit->seq = *(volatile __u32 *)&f->seq;
+	hit->flow = f = flow_after(f, hit->seq);
+	return !(hit->seq & 1) && fast_has_name(f, fast_first(hit), space, l3, family);
+}
+
+/*
+ * Most flows are at home or beside it, where one line of memory tells all. What is published there
+ * has its names in the index too: this is the flow that the index would lead to.
+ */
+static __always_inline bool fast_is_home(struct fast_hit *hit, __u32 space, void *l3, int family)
+{
+	__u32 name = space == NP_HASH_INGRESS ? NP_NAME_FORWARD : NP_NAME_REPLY;
+	__u32 home = fast_home(l3, space, family);
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2; i++) {
+		hit->entry = entry_of(name, (home + i) & FLOW_MASK(family));
+		if (fast_hits(hit, space, l3, family))
+			return true;
+	}
+	return false;
+}
+
 static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u32 space, void *l3,
 					   int family)
 {
-	__u64 entry = fast_index(l3, space, family);
-	struct np_flow *f;
+	__u64 entry;
 
-	barrier();
-	if (entry == BUCKET_NONE)
+	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
 		return FAST_NONE;
-	hit->first =
-		entry_name(entry) == (space == NP_HASH_INGRESS ? NP_NAME_FORWARD : NP_NAME_SNAT);
-	hit->number = entry_record(entry);
-	f = flow_record(hit->number, family);
-	if (!f)
-		return FAST_ODD;
-	hit->seq = *(volatile __u32 *)&f->seq;
-	hit->flow = f = flow_after(f, hit->seq);
-	return hit->seq & 1 || fast_is_odd(f, fresh, l3, family) ||
-			       !fast_has_name(f, hit->first, space, l3, family)
-		       ? FAST_ODD
-		       : FAST_FLOW;
+	barrier();
+	if (!fast_is_home(hit, space, l3, family)) {
+		barrier();
+		entry = fast_index(l3, space, family);
+		barrier();
+		if (entry == BUCKET_NONE)
+			return FAST_NONE;
+		hit->entry = entry;
+		if (!fast_hits(hit, space, l3, family))
+			return FAST_ODD;
+	}
+	return fast_is_odd(hit->flow, fresh, l3, family) ? FAST_ODD : FAST_FLOW;
 }
 
 /* As flow_track(); way: FLOW_BY_STACK or 0. */
@@ -224,13 +262,13 @@ static __always_inline void fast_track(const struct fast_hit *hit, void *l3, __u
 
 	if (hit->flow->seen != now)
 		hit->flow->seen = now;
-	if (!flow_is_news(hit->flow, hit->first,
+	if (!flow_is_news(hit->flow, fast_first(hit),
 			  fast_is_tcp(l3, family) ? IPPROTO_TCP : IPPROTO_UDP, flags, now))
 		return;
 	if (fast_is_tcp(l3, family))
-		number = bpf_ntohl(hit->first ? tcp->ack_seq : tcp->seq);
-	flow_change(hit->number, hit->seq, flags | (hit->first ? FLOW_FROM_CLIENT : 0) | way,
-		    number, family);
+		number = bpf_ntohl(fast_first(hit) ? tcp->ack_seq : tcp->seq);
+	flow_change(entry_record(hit->entry), hit->seq,
+		    flags | (fast_first(hit) ? FLOW_FROM_CLIENT : 0) | way, number, family);
 }
 
 #endif

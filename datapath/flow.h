@@ -28,6 +28,11 @@ static __always_inline bool flow_is_filtered(const union np_addr *src, const uni
 
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)
 
+static __always_inline __u64 entry_of(__u32 name, __u32 number)
+{
+	return name << NP_FLOW_NAME_SHIFT | number;
+}
+
 static __always_inline __u32 entry_name(__u64 entry)
 {
 	return (__u32)entry >> NP_FLOW_NAME_SHIFT;
@@ -208,25 +213,18 @@ static __always_inline void flow_ahead(const union np_addr *client, __be16 port,
 }
 
 /*
- * The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS).
- * scratch saves stack: the caller has a whole tuple of its own to fill later.
+ * By the index, the flow that knows the tuple. scratch saves stack: the caller has a whole tuple of
+ * its own to fill later.
  */
-static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
-						 struct tuple *scratch)
+static __always_inline struct flow_hit flow_lookup(const struct tuple *t, __u32 space, int family,
+						   struct tuple *scratch)
 {
+	struct np_hash h =
+		np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
+	__u64 entry = flow_index(&h, family);
 	struct flow_hit hit = {};
-	struct np_hash h;
-	__u64 entry;
 	int i;
 
-	if (flow_is_filtered(&t->src, &t->dst, space, family))
-		return hit;
-	h = np_hash_tuple(np.hash_key, family, &t->src, &t->dst, t->ports, t->protocol, space);
-	if (space == NP_HASH_INGRESS)
-		flow_ahead(&t->src, SPORT(t->ports), family);
-	else
-		flow_ahead(&t->dst, DPORT(t->ports), family);
-	entry = flow_index(&h, family);
 	if (entry == BUCKET_NONE)
 		return hit;
 #pragma clang loop unroll(disable)
@@ -240,6 +238,39 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 			break;
 	}
 	return hit;
+}
+
+/* The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS). */
+static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
+						 struct tuple *scratch)
+{
+	if (flow_is_filtered(&t->src, &t->dst, space, family))
+		return (struct flow_hit){};
+	if (space == NP_HASH_INGRESS)
+		flow_ahead(&t->src, SPORT(t->ports), family);
+	else
+		flow_ahead(&t->dst, DPORT(t->ports), family);
+	return flow_lookup(t, space, family, scratch);
+}
+
+/*
+ * The same where packets are many: most of the flows whose source is not translated are at home,
+ * and have all their names in the index, so that this is the flow that leads to.
+ */
+static __always_inline struct flow_hit flow_find_home(const struct tuple *t, __u32 space,
+						      int family, struct tuple *scratch)
+{
+	bool in = space == NP_HASH_INGRESS;
+	struct flow_hit hit = {};
+	__u32 home;
+
+	if (flow_is_filtered(&t->src, &t->dst, space, family))
+		return hit;
+	home = np_hash_home(np.hash_key, family, in ? &t->src : &t->dst,
+			    in ? SPORT(t->ports) : DPORT(t->ports)) &
+	       FLOW_MASK(family);
+	hit = flow_check(entry_of(in ? NP_NAME_FORWARD : NP_NAME_REPLY, home), t, space, family);
+	return hit.flow ? hit : flow_lookup(t, space, family, scratch);
 }
 
 /* The same by the exact search, for rare packets; t is whole. */

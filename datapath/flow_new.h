@@ -79,11 +79,6 @@ struct flow_request {
 	__u8 hook;
 };
 
-static __always_inline __u64 name_entry(__u32 name, __u32 number)
-{
-	return name << NP_FLOW_NAME_SHIFT | number;
-}
-
 static __always_inline __u32 name_space(__u32 name)
 {
 	return name == NP_NAME_FORWARD || name == NP_NAME_UNSNAT ? NP_HASH_INGRESS : NP_HASH_EGRESS;
@@ -108,7 +103,7 @@ static __always_inline int unname(__u32 number, int family)
 			continue;
 		place = &bucket->entry[at % NP_BUCKET];
 		entry = *(volatile __u64 *)place;
-		if ((__u32)entry == name_entry(name, number))
+		if ((__u32)entry == entry_of(name, number))
 			__sync_val_compare_and_swap(place, entry, 0);
 		flow->index[name] = 0;
 	}
@@ -314,13 +309,13 @@ static __always_inline int name_insert(struct tuple *t, __u32 how, __u32 number,
 	n = n * NP_BUCKET + used + 1;
 	flow->index[name] = n;
 	rc = -EBUSY;
-	if (!__sync_val_compare_and_swap(place, 0, (__u64)h.tag << 32 | name_entry(name, number))) {
+	if (!__sync_val_compare_and_swap(place, 0, (__u64)h.tag << 32 | entry_of(name, number))) {
 		/*
 		 * Another CPU at the same name may have found another place free than this one
 		 * did, since names come and go. Both are in by now, or that one will see this.
 		 */
-		if (!bucket_has_other(first, h.tag, name_entry(name, number)) &&
-		    !bucket_has_other(second, h.tag, name_entry(name, number)))
+		if (!bucket_has_other(first, h.tag, entry_of(name, number)) &&
+		    !bucket_has_other(second, h.tag, entry_of(name, number)))
 			return 0;
 		rc = flow_name_rivals(t, n, how, family);
 		if (!rc)
@@ -445,8 +440,7 @@ static __always_inline bool has_entry(const struct np_flow *flow, __u32 name, __
 	struct np_bucket *bucket = flow_bucket(at / NP_BUCKET, family);
 
 	return flow->index[name] && bucket &&
-	       (__u32) * (volatile __u64 *)&bucket->entry[at % NP_BUCKET] ==
-		       name_entry(name, number);
+	       (__u32) * (volatile __u64 *)&bucket->entry[at % NP_BUCKET] == entry_of(name, number);
 }
 
 /*

@@ -118,7 +118,7 @@ static __always_inline enum todo tc_fast(struct __sk_buff *skb, struct np_iface 
 		return TODO_HANDLE;
 	}
 	barrier();
-	fast_read(&to, hit.flow, hit.first, hook, l3, family);
+	fast_read(&to, hit.flow, fast_first(&hit), hook, l3, family);
 	barrier();
 	if (flow_seq_after(hit.flow,
 			   to.ports + to.addr[0] + (family == NP_IPV6 ? to.addr[1] : 0)) != hit.seq)

@@ -131,11 +131,11 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 	if (fast_flags(l3, family) & TCP_SYN)
 		return FAST_RARE;
 	barrier();
-	r = fast_route(ctx, hit.flow, hit.first, l3_length(l3, family), now32(), family);
+	r = fast_route(ctx, hit.flow, fast_first(&hit), l3_length(l3, family), now32(), family);
 	barrier();
 	if (!r)
 		return FAST_RARE;
-	fast_read(&to, hit.flow, hit.first, family);
+	fast_read(&to, hit.flow, fast_first(&hit), family);
 	barrier();
 	if (flow_seq_after(hit.flow, to.ports + to.src[0] + to.dst[0] +
 					     (family == NP_IPV6 ? to.src[1] + to.dst[1] : 0)) !=
