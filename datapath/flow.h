@@ -196,20 +196,20 @@ static __always_inline bool flow_may_be(const struct tuple *t, __u32 space, int 
 	return flow_index(&h, family) != BUCKET_NONE;
 }
 
-/*
- * Most flows have the record where their client looked for one first: it can be on its way from
- * memory while the bucket is. The value says nothing.
- */
-static __always_inline void flow_ahead(const union np_addr *client, __be16 port, int family)
+/* Where the record of a flow with such packets is looked for first, to be masked. */
+static __always_inline __u32 flow_home(const union np_addr *src, const union np_addr *dst,
+				       __u32 ports, __u32 space, int family)
 {
-	__u32 home = np_hash_home(np.hash_key, family, client, port);
-	struct np_flow *flow = flow_record(home & FLOW_MASK(family), family);
+	if (space == NP_HASH_INGRESS)
+		return np_hash_home(np.hash_key, family, src, SPORT(ports));
+	return np_hash_home(np.hash_key, family, dst, DPORT(ports));
+}
 
-	if (!flow)
-		return;
-	(void)*(volatile __u32 *)&flow->seq;
-	if (family == NP_IPV6) /* it has two lines */
-		(void)*(volatile __u32 *)flow_addr(flow, NP_BACKEND, family);
+/* What the index would say of a flow that has its record there. */
+static __always_inline __u32 home_entry(__u32 home, __u32 space, int family)
+{
+	return entry_of(space == NP_HASH_INGRESS ? NP_NAME_FORWARD : NP_NAME_REPLY,
+			home & FLOW_MASK(family));
 }
 
 /*
@@ -240,36 +240,21 @@ static __always_inline struct flow_hit flow_lookup(const struct tuple *t, __u32 
 	return hit;
 }
 
-/* The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS). */
+/*
+ * The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS). Most
+ * whose source is not translated are at home, where one line of memory tells all. What is published
+ * there has its names in the index too: it is the flow that the index would lead to.
+ */
 static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
 						 struct tuple *scratch)
 {
-	if (flow_is_filtered(&t->src, &t->dst, space, family))
-		return (struct flow_hit){};
-	if (space == NP_HASH_INGRESS)
-		flow_ahead(&t->src, SPORT(t->ports), family);
-	else
-		flow_ahead(&t->dst, DPORT(t->ports), family);
-	return flow_lookup(t, space, family, scratch);
-}
-
-/*
- * The same where packets are many: most of the flows whose source is not translated are at home,
- * and have all their names in the index, so that this is the flow that leads to.
- */
-static __always_inline struct flow_hit flow_find_home(const struct tuple *t, __u32 space,
-						      int family, struct tuple *scratch)
-{
-	bool in = space == NP_HASH_INGRESS;
 	struct flow_hit hit = {};
 	__u32 home;
 
 	if (flow_is_filtered(&t->src, &t->dst, space, family))
 		return hit;
-	home = np_hash_home(np.hash_key, family, in ? &t->src : &t->dst,
-			    in ? SPORT(t->ports) : DPORT(t->ports)) &
-	       FLOW_MASK(family);
-	hit = flow_check(entry_of(in ? NP_NAME_FORWARD : NP_NAME_REPLY, home), t, space, family);
+	home = flow_home(&t->src, &t->dst, t->ports, space, family);
+	hit = flow_check(home_entry(home, space, family), t, space, family);
 	return hit.flow ? hit : flow_lookup(t, space, family, scratch);
 }
 

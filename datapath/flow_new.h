@@ -498,7 +498,7 @@ static __always_inline __u32 reclaim(const struct flow_request *r, int family)
  * it brought, then anywhere. Either way what is live is spread over the table, and no row of it is
  * as full as if records were taken one after the other. t: client -> frontend.
  */
-static __always_inline __u32 flow_home(const struct tuple *t, __u32 i, int family)
+static __always_inline __u32 flow_row(const struct tuple *t, __u32 i, int family)
 {
 	struct np_hash h;
 
@@ -514,7 +514,7 @@ static __always_inline __u32 claim_for(const struct flow_request *r, __u32 i, in
 {
 	__u32 number = i ? 0 : reclaim(r, family);
 
-	return number ? number : claim(flow_home(&r->tuple, i, family), !i, r->hook, family);
+	return number ? number : claim(flow_row(&r->tuple, i, family), !i, r->hook, family);
 }
 
 /*

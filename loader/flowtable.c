@@ -220,7 +220,7 @@ static int claim_any(const struct tuple *forward, int family, uint32_t *number)
 	int i;
 
 	for (i = 0; i < FLOW_CLAIM_TRIES && !claimed; i++)
-		claimed = claim_from(flow_home(forward, i, family), !i, family);
+		claimed = claim_from(flow_row(forward, i, family), !i, family);
 	for (first = 0; first < records(family) && !claimed; first += FLOW_PROBES)
 		claimed = claim_from(first, false, family);
 	*number = claimed - 1;

@@ -130,9 +130,9 @@ static __always_inline struct flow_hit redirect_flow(struct packet *p, struct tu
 	struct flow_hit hit = {};
 
 	if (!syn)
-		hit = flow_find_home(&p->tuple, NP_HASH_INGRESS, family, scratch);
+		hit = flow_find(&p->tuple, NP_HASH_INGRESS, family, scratch);
 	if (!hit.flow)
-		hit = flow_find_home(&p->tuple, NP_HASH_EGRESS, family, scratch);
+		hit = flow_find(&p->tuple, NP_HASH_EGRESS, family, scratch);
 	if (hit.flow && (hit.flow->flags & (NP_FLOW_TRANSLATED | NP_FLOW_DEPARTED) ||
 			 ((p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||
 			   hit.flow->state != NP_FLOW_TCP_ESTABLISHED) &&

@@ -150,7 +150,7 @@ extern const struct group packets_reset, packets_reset_summed;
 extern const struct group packets_sctp, packets_sctp_summed;
 extern const struct group packets_ranges, packets_addresses;
 extern const struct group packets_fragment, packets_fragment_summed;
-extern const struct group flows_life, flows_again, flows_ports, flows_full;
+extern const struct group flows_life, flows_home, flows_again, flows_ports, flows_full;
 int full_run(void);
 int refuse_run(void);
 int sctp_run(void);

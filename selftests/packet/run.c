@@ -11,14 +11,14 @@
 #include "harness.h"
 
 static const struct group *const groups[] = {
-	&packets_pass,	       &packets_ingress,       &packets_summed,
-	&packets_egress,       &packets_mss,	       &packets_icmp,
-	&packets_icmp_summed,  &packets_fragment,      &packets_fragment_summed,
-	&packets_xdp,	       &packets_redirect,      &flows_life,
-	&flows_again,	       &flows_ports,	       &packets_refuse,
-	&packets_sctp,	       &packets_sctp_summed,   &packets_reset,
-	&packets_reset_summed, &packets_refuse_summed, &packets_ranges,
-	&packets_addresses,
+	&packets_pass,	      &packets_ingress,	     &packets_summed,
+	&packets_egress,      &packets_mss,	     &packets_icmp,
+	&packets_icmp_summed, &packets_fragment,     &packets_fragment_summed,
+	&packets_xdp,	      &packets_redirect,     &flows_life,
+	&flows_home,	      &flows_again,	     &flows_ports,
+	&packets_refuse,      &packets_sctp,	     &packets_sctp_summed,
+	&packets_reset,	      &packets_reset_summed, &packets_refuse_summed,
+	&packets_ranges,      &packets_addresses,
 };
 
 /* On one CPU: each has a place of its own where it looks for free records. */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Where packets look for their flow: at home first, the record that the client's address and port
+ * stand for, and only then through the index.
+ */
+#include <string.h>
+
+#include "harness.h"
+#include "objects.h"
+
+static const char *const state[] = {
+	LOAD_BALANCER("web", "cluster", ""),
+	REMOTE("web", "remote"),
+	CLUSTER_IP("twin", "cluster2", ""),
+	REMOTE("twin", "remote"),
+	NULL,
+};
+
+static void lose_index(void)
+{
+	struct tables *t = world.tables;
+
+	memset(t->flow_index4, 0, t->size[TABLE_flow_index4] * sizeof(*t->flow_index4));
+	memset(t->flow_index6, 0, t->size[TABLE_flow_index6] * sizeof(*t->flow_index6));
+}
+
+/* As another CPU leaves it while it ends the flow and makes another of the record. */
+static void claim(void)
+{
+	flow_of(40000)->seq++;
+}
+
+static void publish(void)
+{
+	flow_of(40000)->seq++;
+}
+
+#define CONNECT                                                                                    \
+	{                                                                                          \
+		INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW      \
+	}
+#define ASK                                                                                        \
+	{                                                                                          \
+		INGRESS, SENDS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, HIT      \
+	}
+#define ANSWER                                                                                     \
+	{                                                                                          \
+		EGRESS, SENDS("remote:8080", "pod:40000"), .out = {.src = "cluster:80"}, HIT       \
+	}
+/* The same client's port, which the backend is to tell apart. */
+#define CONNECT_TWIN                                                                               \
+	{                                                                                          \
+		INGRESS, OPENS("pod:40000", "cluster2:80"),                                        \
+			.out = {.src = "pod:?0", .dst = "remote:8080"}, .moved = {                 \
+				{NP_REASON_NEW_FLOW, 1},                                           \
+				{NP_REASON_TRANSLATED, 1},                                         \
+				{NP_REASON_PORT_MOVED, 1}                                          \
+			}                                                                          \
+	}
+#define ASK_TWIN                                                                                   \
+	{                                                                                          \
+		INGRESS, SENDS("pod:40000", "cluster2:80"),                                        \
+			.out = {.src = "pod:?0", .dst = "remote:8080"}, HIT                        \
+	}
+#define ANSWER_TWIN                                                                                \
+	{                                                                                          \
+		EGRESS, SENDS("remote:8080", "pod:?0"),                                            \
+			.out = {.src = "cluster2:80", .dst = "pod:40000"}, HIT                     \
+	}
+
+static const struct test tests[] = {
+	{"at home, whatever the index says", state, .only = ONLY_TCP,
+	 .step = {CONNECT, {.action = lose_index}, ASK, ANSWER, ASK}},
+	{"another flow of the same port, which is not", state, .only = ONLY_TCP,
+	 .step = {CONNECT, CONNECT_TWIN, ASK, ASK_TWIN, ANSWER, ANSWER_TWIN, ASK, ASK_TWIN}},
+	{"not while it is claimed", state, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  ASK,
+		  {.action = claim},
+		  {INGRESS, SENDS("pod:40000", "cluster:80")},
+		  {EGRESS, SENDS("remote:8080", "pod:40000")},
+		  {.action = publish},
+		  ASK,
+		  ANSWER}},
+	{"nor what has the client alone in common with it", state, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  {INGRESS, SENDS("pod:40000", "remote:8080")},
+		  {INGRESS, SENDS("pod:40000", "cluster:81")},
+		  {EGRESS, SENDS("remote:8081", "pod:40000")},
+		  ASK}},
+};
+
+const struct group flows_home = GROUP("where packets look for their flow", tests);
