@@ -233,7 +233,8 @@ static __always_inline int find_port(np_ctx *ctx, __u32 number, struct flow_requ
 		__be16 port;
 
 		if (i >= FLOW_PORT_TRIES && !(i % FLOW_PORT_MORE) &&
-		    !next_source(r, flow, (i - FLOW_PORT_TRIES) / FLOW_PORT_MORE, family))
+		    (!(r->flags & NP_FLOW_TRANSLATED) ||
+		     !next_source(r, flow, (i - FLOW_PORT_TRIES) / FLOW_PORT_MORE, family)))
 			break;
 		port = port_candidate(r, turn, i);
 		if (!flow_name_backend_side(flow, number, r, port, urgency, family) &&
@@ -423,8 +424,12 @@ static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 		return false;
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
+	flow = flow_after(flow, seq);
 	r->decision = (struct np_decision){.backend = flow->backend, .service = flow->service};
 	r->flags = flow->flags & NP_FLOW_REMOTE;
+	/* Else it has ended meanwhile, and what was read is another's. */
+	if (flow_seq_after(flow, r->decision.backend + r->decision.service + r->flags) != seq)
+		return false;
 	r->snat = r->tuple.src;
 	r->move_port = true;
 	return true;

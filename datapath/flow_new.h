@@ -337,6 +337,9 @@ __noinline int flow_name_insert(struct tuple *t, __u32 how, __u32 number, __u32 
 				 : name_insert(t, how, number, NP_IPV6);
 }
 
+/* What flow_worth() gives to a rank at least; less than WORTH(1): it is free or expired. */
+#define WORTH(rank) ((__u64)(rank) << 32)
+
 /* Rank in the upper half; below it, the longer idle the smaller. */
 static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 {
@@ -344,7 +347,7 @@ static __always_inline __u64 flow_worth(const struct np_flow *flow, __u32 now)
 
 	if (flow_expired(flow, now))
 		return 0;
-	return rank << 32 | (__u32)~flow_age(flow, now);
+	return WORTH(rank) | (__u32)~flow_age(flow, now);
 }
 
 /* The flow ends by its word, if that is what it was: packets find it no more, only its names are
@@ -359,16 +362,16 @@ static __always_inline bool flow_retire(struct np_flow *flow, union np_flow_word
 
 /*
  * Before a record is claimed for another flow, its own ends, by its word: false if it has become
- * live since it was judged (answered, or seen again), and then no packet of it ever misses it.
+ * worth as much as most since it was judged (answered, or seen again), and then no packet of it
+ * ever misses it.
  */
-static __always_inline bool flow_give_up(struct np_flow *flow, __u32 seq, __u32 now)
+static __always_inline bool flow_give_up(struct np_flow *flow, __u32 seq, __u32 now, __u64 most)
 {
 	union np_flow_word was = {.all = *(volatile __u64 *)&flow->word.all};
 
 	if (was.state == NP_FLOW_FREE)
 		return true;
-	if ((was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq) ||
-	    flow_worth(flow, now) >= (__u64)RANK_LIVE << 32)
+	if ((was.flags & NP_FLOW_LIFE) != NP_FLOW_LIFE_OF(seq) || flow_worth(flow, now) >= most)
 		return false;
 	return flow_retire(flow, was);
 }
@@ -397,7 +400,7 @@ static __always_inline void flow_supersede(struct np_flow *flow, __u32 seq)
  */
 static __always_inline __u32 claim(__u32 first, bool home, __u32 hook, int family)
 {
-	const __u64 most = (__u64)(home ? 1 : RANK_LIVE) << 32;
+	const __u64 most = WORTH(home ? 1 : RANK_LIVE);
 	__u64 least = most;
 	__u32 best = 0, best_seq = 0, now = now32();
 	struct np_flow *flow;
@@ -418,16 +421,16 @@ static __always_inline __u32 claim(__u32 first, bool home, __u32 hook, int famil
 		best = number;
 		best_seq = seq;
 		least = worth;
-		if (!(worth >> 32))
+		if (worth < WORTH(1))
 			break;
 	}
 	if (least == most)
 		return 0;
 	flow = flow_record(best, family);
-	if (!flow || !flow_give_up(flow, best_seq, now) ||
+	if (!flow || !flow_give_up(flow, best_seq, now, most) ||
 	    __sync_val_compare_and_swap(&flow->seq, best_seq, best_seq + 1) != best_seq)
 		return 0;
-	if (least >> 32)
+	if (least >= WORTH(1))
 		count(hook, NP_REASON_EVICTED);
 	flow_unname(best, family);
 	return best + 1;

@@ -148,7 +148,7 @@ int flowtable_expire(struct tables *t, int family, uint32_t number)
 	seq = __atomic_load_n(&flow->seq, __ATOMIC_ACQUIRE);
 	if (seq & 1 || flow->state == NP_FLOW_FREE)
 		return -ENOENT;
-	if (!flow_expired(flow, now32()) || !flow_give_up(flow, seq, now32()))
+	if (!flow_give_up(flow, seq, now32(), WORTH(1)))
 		return -EAGAIN;
 	if (__sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return -ESTALE;
