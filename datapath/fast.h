@@ -201,7 +201,8 @@ static __always_inline bool fast_hits(struct fast_hit *hit, __u32 space, void *l
 	return !(hit->seq & 1) && fast_has_name(f, fast_first(hit), space, l3, family);
 }
 
-/* As flow_find() does first, and beside it: a table that is half full has every seventh there. */
+/* As flow_find() does first, and beside it: where a table was filled to a half, every seventh flow
+ * is there. */
 static __always_inline bool fast_is_home(struct fast_hit *hit, __u32 space, void *l3, int family)
 {
 	__u32 home = flow_home(fast_src(l3, family), fast_dst(l3, family), *fast_ports(l3, family),
