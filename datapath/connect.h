@@ -262,7 +262,7 @@ __noinline int flow_port(np_ctx *ctx, __u32 number, struct flow_request *r, __u3
 				 : find_port(ctx, number, r, NP_IPV6);
 }
 
-/* Make the flow: record, names, publication. FORWARD comes last: with it, packets find it. */
+/* Make the flow: record, names, and at last publication, from which on packets find it. */
 static __always_inline int create(np_ctx *ctx, struct flow_request *r, int family)
 {
 	struct np_flow *flow;
@@ -397,6 +397,27 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	return CONNECT_CREATE;
 }
 
+/* One look for the flow of connect_is_shadowed(): true, false, or -EAGAIN if it ended meanwhile. */
+static __always_inline int shadowed(struct flow_request *r, struct tuple *reply, int family)
+{
+	struct flow_hit hit = flow_find_rare(reply, NP_HASH_EGRESS, family);
+
+	if (!hit.flow || hit.name != NP_NAME_REPLY)
+		return false;
+	if (flow_is_spent(hit.flow, now32()))
+		return flow_end(hit.number, hit.seq, family) ? -EAGAIN : false;
+	r->decision =
+		(struct np_decision){.backend = hit.flow->backend, .service = hit.flow->service};
+	r->flags = hit.flow->flags & NP_FLOW_REMOTE;
+	return flow_seq_after(hit.flow, r->decision.backend + r->decision.service + r->flags) ==
+			       hit.seq
+		       ? true
+		       : -EAGAIN;
+}
+
+/* The flow that ends may have its next life at once: see reclaim(). */
+#define SHADOW_TRIES 3
+
 /*
  * A SYN or datagram to a pod itself, from a client port that also has a flow through a service to
  * that pod: the answers of both would look the same. A flow that is over is ended; beside a live
@@ -406,30 +427,19 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
-	struct np_flow *flow;
-	__u32 number, seq;
-	__u64 entry;
+	int i, rc = -EAGAIN;
 
 	if (!(family == NP_IPV4 ? flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV4)
 				: flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV6)))
 		return false;
-	entry = flow_search(&reply, NP_HASH_EGRESS, family);
-	number = entry_record(entry);
-	flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
-	if (!entry || !flow || entry_name(entry) != NP_NAME_REPLY)
-		return false;
-	seq = *(volatile __u32 *)&flow->seq;
-	/* If it does not end, another CPU was faster, and may have begun its next life. */
-	if (flow_is_spent(flow, now32()) && !flow_end(number, seq, family))
+#pragma clang loop unroll(disable)
+	for (i = 0; i < SHADOW_TRIES && rc == -EAGAIN; i++)
+		rc = family == NP_IPV4 ? shadowed(r, &reply, NP_IPV4)
+				       : shadowed(r, &reply, NP_IPV6);
+	if (rc != true)
 		return false;
 	r->backend = r->tuple.dst;
 	r->backend_port = DPORT(r->tuple.ports);
-	flow = flow_after(flow, seq);
-	r->decision = (struct np_decision){.backend = flow->backend, .service = flow->service};
-	r->flags = flow->flags & NP_FLOW_REMOTE;
-	/* Else it has ended meanwhile, and what was read is another's. */
-	if (flow_seq_after(flow, r->decision.backend + r->decision.service + r->flags) != seq)
-		return false;
 	r->snat = r->tuple.src;
 	r->move_port = true;
 	return true;

@@ -91,27 +91,40 @@ static __always_inline bool fast_is_plain(void *l3, void *end, int family)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-/* A flow is known by this tuple of its places. */
-static __always_inline bool fast_is(struct np_flow *f, enum np_place src, enum np_place dst,
-				    __u32 ports, void *l3, int family)
+/* As flow_addr_differs(), 64 bits at a time: np_flow6 has them so aligned. */
+static __always_inline __u64 fast_addr_differs(struct np_flow *f, enum np_place place,
+					       const void *addr, int family)
 {
-	return ports == *fast_ports(l3, family) && f->protocol == fast_protocol(l3, family) &&
-	       flow_addr_is(f, src, fast_src(l3, family), family) &&
-	       flow_addr_is(f, dst, fast_dst(l3, family), family);
+	const void *theirs = flow_addr(f, place, family);
+	const __u64 *six = theirs, *with = addr;
+
+	if (family == NP_IPV4)
+		return *(const __be32 *)theirs ^ *(const __be32 *)addr;
+	return (six[0] ^ with[0]) | (six[1] ^ with[1]);
 }
 
-/* Does a flow know the packet by FORWARD or SNAT (first), or by UNSNAT or REPLY? */
-static __always_inline bool fast_has_name(struct np_flow *f, bool first, __u32 space, void *l3,
+static __always_inline __u64 fast_between(struct np_flow *f, enum np_place src, enum np_place dst,
+					  __u32 ports, void *l3, int family)
+{
+	return (f->protocol ^ fast_protocol(l3, family)) | (ports ^ *fast_ports(l3, family)) |
+	       fast_addr_differs(f, src, fast_src(l3, family), family) |
+	       fast_addr_differs(f, dst, fast_dst(l3, family), family);
+}
+
+/* As flow_name_differs(); first: by FORWARD or SNAT, else by UNSNAT or REPLY. */
+static __always_inline __u64 fast_differs(struct np_flow *f, bool first, __u32 space, void *l3,
 					  int family)
 {
 	__u32 backend = PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]);
 
 	if (space == NP_HASH_INGRESS)
-		return first ? fast_is(f, NP_CLIENT, NP_FRONTEND,
-				       PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), l3, family)
-			     : fast_is(f, NP_BACKEND, NP_SNAT, ports_reverse(backend), l3, family);
-	return first ? fast_is(f, NP_CLIENT, NP_BACKEND, backend, l3, family)
-		     : fast_is(f, NP_BACKEND, NP_CLIENT, ports_reverse(backend), l3, family);
+		return first ? fast_between(f, NP_CLIENT, NP_FRONTEND,
+					    PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), l3,
+					    family)
+			     : fast_between(f, NP_BACKEND, NP_SNAT, ports_reverse(backend), l3,
+					    family);
+	return first ? fast_between(f, NP_CLIENT, NP_BACKEND, backend, l3, family)
+		     : fast_between(f, NP_BACKEND, NP_CLIENT, ports_reverse(backend), l3, family);
 }
 
 /* Of a flow to the registers, 64 bits at a time: np_flow6 has them so aligned. */
@@ -153,7 +166,7 @@ static __always_inline __u64 fast_addr_write(void *addr, const __u64 *to, int fa
  */
 static __always_inline bool fast_is_odd(const struct np_flow *f, bool fresh, void *l3, int family)
 {
-	if (f->flags & NP_FLOW_DEPARTED || f->state == NP_FLOW_FREE)
+	if (f->flags & NP_FLOW_DEPARTED)
 		return true;
 	if (fast_is_tcp(l3, family))
 		return !fresh && fast_opens(l3, family);
@@ -193,12 +206,15 @@ static __always_inline __u64 fast_index(void *l3, __u32 space, int family)
 static __always_inline bool fast_hits(struct fast_hit *hit, __u32 space, void *l3, int family)
 {
 	struct np_flow *f = flow_record(entry_record(hit->entry), family);
+	__u64 differs;
 
 	if (!f)
 		return false;
 	hit->seq = *(volatile __u32 *)&f->seq;
-	hit->flow = f = flow_after(f, hit->seq);
-	return !(hit->seq & 1) && fast_has_name(f, fast_first(hit), space, l3, family);
+	f = flow_after(f, hit->seq);
+	differs = fast_differs(f, fast_first(hit), space, l3, family);
+	hit->flow = f = flow_after(f, differs); /* see flow_check() */
+	return !(hit->seq & 1) && f->state != NP_FLOW_FREE && !differs;
 }
 
 /* As flow_find() does first, and beside it: where a table was filled to a half, every seventh flow

@@ -59,25 +59,39 @@ static __always_inline __be32 *flow_addr(struct np_flow *flow, enum np_place pla
 	return (void *)flow + __builtin_offsetof(struct np_flow6, addr[place]);
 }
 
+/* Not zero if they differ. */
+static __always_inline __u64 flow_addr_differs(struct np_flow *flow, enum np_place place,
+					       const union np_addr *addr, int family)
+{
+	const __be32 *theirs = flow_addr(flow, place, family);
+	__u64 differs = theirs[0] ^ addr->word[0];
+
+	if (family == NP_IPV6)
+		differs |= (theirs[1] ^ addr->word[1]) | (theirs[2] ^ addr->word[2]) |
+			   (theirs[3] ^ addr->word[3]);
+	return differs;
+}
+
 static __always_inline bool flow_addr_is(struct np_flow *flow, enum np_place place,
 					 const union np_addr *addr, int family)
 {
-	union np_addr theirs;
-
-	addr_read(&theirs, flow_addr(flow, place, family), family);
-	return addr_equal(&theirs, addr, family);
+	return !flow_addr_differs(flow, place, addr, family);
 }
 
-static __always_inline bool flow_between(struct np_flow *f, enum np_place src, enum np_place dst,
-					 __u32 ports, const struct tuple *t, int family)
+static __always_inline __u64 flow_between(struct np_flow *f, enum np_place src, enum np_place dst,
+					  __u32 ports, const struct tuple *t, int family)
 {
-	return f->protocol == t->protocol && ports == t->ports &&
-	       flow_addr_is(f, src, &t->src, family) && flow_addr_is(f, dst, &t->dst, family);
+	return (f->protocol ^ t->protocol) | (ports ^ t->ports) |
+	       flow_addr_differs(f, src, &t->src, family) |
+	       flow_addr_differs(f, dst, &t->dst, family);
 }
 
-/* Is this what packets look like that the flow knows by this name? See maps/flow.h. */
-static __always_inline bool flow_has_name(struct np_flow *f, __u32 name, const struct tuple *t,
-					  int family)
+/*
+ * Zero if this is what packets look like that the flow knows by this name: see maps/flow.h. All of
+ * it is read, so that a load can be made to depend on that: see flow_check().
+ */
+static __always_inline __u64 flow_name_differs(struct np_flow *f, __u32 name, const struct tuple *t,
+					       int family)
 {
 	if (name == NP_NAME_FORWARD)
 		return flow_between(f, NP_CLIENT, NP_FRONTEND,
@@ -114,6 +128,7 @@ static __always_inline struct flow_hit flow_check(__u64 entry, const struct tupl
 {
 	struct flow_hit hit = {.number = entry_record(entry)};
 	struct np_flow *f;
+	__u64 differs;
 
 	/* Told from the hook, so that the verifier sees two names and not four. */
 	if (space == NP_HASH_INGRESS)
@@ -125,7 +140,13 @@ static __always_inline struct flow_hit flow_check(__u64 entry, const struct tupl
 		return hit;
 	hit.seq = *(volatile __u32 *)&f->seq;
 	f = flow_after(f, hit.seq);
-	if (!(hit.seq & 1) && f->state != NP_FLOW_FREE && flow_has_name(f, hit.name, t, family))
+	differs = flow_name_differs(f, hit.name, t, family);
+	/*
+	 * What is read of it from here on, seq among that, is read after the tuple: else another
+	 * life's tuple could be taken for that of the life that seq told of, before and after.
+	 */
+	f = flow_after(f, differs);
+	if (!(hit.seq & 1) && f->state != NP_FLOW_FREE && !differs)
 		hit.flow = f;
 	return hit;
 }
@@ -242,8 +263,9 @@ static __always_inline struct flow_hit flow_lookup(const struct tuple *t, __u32 
 
 /*
  * The flow that knows the tuple by a name of this hook (space: NP_HASH_INGRESS or _EGRESS). Most
- * whose source is not translated are at home, where one line of memory tells all. What is published
- * there has its names in the index too: it is the flow that the index would lead to.
+ * whose source is not translated are at home, where the index need not be asked. What is published
+ * there has its names in the index too: it is the flow that the index would lead to. While it is
+ * claimed its tuple may be another flow's for a moment, hence the second look at seq.
  */
 static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 space, int family,
 						 struct tuple *scratch)
@@ -255,7 +277,9 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 		return hit;
 	home = flow_home(&t->src, &t->dst, t->ports, space, family);
 	hit = flow_check(home_entry(home, space, family), t, space, family);
-	return hit.flow ? hit : flow_lookup(t, space, family, scratch);
+	return hit.flow && *(volatile __u32 *)&hit.flow->seq == hit.seq
+		       ? hit
+		       : flow_lookup(t, space, family, scratch);
 }
 
 /* The same by the exact search, for rare packets; t is whole. */

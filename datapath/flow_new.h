@@ -184,7 +184,7 @@ static __always_inline int name_taken(struct tuple *t, __u64 entry, __u32 how, i
 		return 0;
 	seq = *(volatile __u32 *)&flow->seq; /* first: what is found to be over is what ends */
 	flow = flow_after(flow, seq);
-	if (!flow_has_name(flow, name, t, family))
+	if (flow_name_differs(flow, name, t, family))
 		return 0;
 	if (seq & 1)
 		return -EBUSY;
@@ -488,7 +488,7 @@ static __always_inline __u32 reclaim(const struct flow_request *r, int family)
 	seq = *(volatile __u32 *)&flow->seq;
 	flow = flow_after(flow, seq);
 	if (seq & 1 || flow->state != NP_FLOW_FREE ||
-	    !flow_has_name(flow, NP_NAME_FORWARD, t, family) ||
+	    flow_name_differs(flow, NP_NAME_FORWARD, t, family) ||
 	    __sync_val_compare_and_swap(&flow->seq, seq, seq + 1) != seq)
 		return 0;
 	if (!names_stay(flow, r, number, family))
@@ -497,9 +497,9 @@ static __always_inline __u32 reclaim(const struct flow_request *r, int family)
 }
 
 /*
- * Where the record of a new flow is looked for in try number i: first from where flow_ahead() has
- * it brought, then anywhere. Either way what is live is spread over the table, and no row of it is
- * as full as if records were taken one after the other. t: client -> frontend.
+ * Where the record of a new flow is looked for in try number i: first from home on, where packets
+ * look for it (flow_find()), then anywhere. Either way what is live is spread over the table, and
+ * no row of it is as full as if records were taken one after the other. t: client -> frontend.
  */
 static __always_inline __u32 flow_row(const struct tuple *t, __u32 i, int family)
 {

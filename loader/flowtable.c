@@ -227,7 +227,7 @@ static int claim_any(const struct tuple *forward, int family, uint32_t *number)
 	return claimed ? 0 : -ENOSPC;
 }
 
-/* All names of a claimed record; FORWARD comes last: with it, packets find it. */
+/* All names of a claimed record. */
 static int name_all(struct np_flow *record, uint32_t number, const struct flow_request *r,
 		    __be16 port, int family)
 {

@@ -431,11 +431,24 @@ inline create(first)
 	fi
 }
 
-/* Sets hit, and r and s to what was found. */
+/* Is record r the flow by this name? Sets s and hit. */
+inline flow_check(name)
+{
+	s = seq[r];
+	if
+	:: !ODD(s) && state[r] != FREE -> hit = (TUPLE(key[r], name) == TUPLE(k, name))
+	:: else
+	fi
+}
+
+/* Sets hit, and r and s to what was found. Home may be any record. */
 inline flow_find(name)
 {
 	i = 0;
 	hit = 0;
+	any_record(r);
+	flow_check(name);
+	hit = (hit && seq[r] == s);
 	do
 	:: atomic {
 		i < PLACES && !hit ->
@@ -443,14 +456,9 @@ inline flow_find(name)
 		i++
 	   };
 		if
-		:: e != 0 && ENTRY_NAME(e) == name -> /* flow_check */
+		:: e != 0 && ENTRY_NAME(e) == name ->
 			r = ENTRY_RECORD(e);
-			s = seq[r];
-			if
-			:: !ODD(s) && state[r] != FREE ->
-				hit = (TUPLE(key[r], name) == TUPLE(k, name))
-			:: else
-			fi
+			flow_check(name)
 		:: else
 		fi
 	:: else -> break

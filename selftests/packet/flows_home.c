@@ -3,6 +3,7 @@
  * Where packets look for their flow: at home first, the record that the client's address and port
  * stand for, and only then through the index.
  */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "harness.h"
@@ -22,6 +23,33 @@ static void lose_index(void)
 
 	memset(t->flow_index4, 0, t->size[TABLE_flow_index4] * sizeof(*t->flow_index4));
 	memset(t->flow_index6, 0, t->size[TABLE_flow_index6] * sizeof(*t->flow_index6));
+}
+
+/* Beside it only the fast path looks. */
+static void lose_index_of_fast(void)
+{
+	if (world.quiet)
+		lose_index();
+}
+
+static struct np_flow *home;
+
+/* Another flow has the record: of this one's client, from and to another port. */
+static void squat(void)
+{
+	home = flow_of(40000);
+	assert_non_null(home);
+	home->state = NP_FLOW_TCP_ESTABLISHED;
+	home->port[NP_CLIENT] ^= htons(1);
+	home->port[NP_SNAT] ^= htons(1);
+}
+
+/* It ended, and the record tells still of the one before it. */
+static void leave(void)
+{
+	home->state = NP_FLOW_FREE;
+	home->port[NP_CLIENT] ^= htons(1);
+	home->port[NP_SNAT] ^= htons(1);
 }
 
 /* As another CPU leaves it while it ends the flow and makes another of the record. */
@@ -69,9 +97,18 @@ static void publish(void)
 	}
 
 static const struct test tests[] = {
-	{"at home, whatever the index says", state, .only = ONLY_TCP,
+	{"at home, whatever the index says", state,
 	 .step = {CONNECT, {.action = lose_index}, ASK, ANSWER, ASK}},
-	{"another flow of the same port, which is not", state, .only = ONLY_TCP,
+	{"beside it", state, .only = ONLY_TCP | ONLY_UDP,
+	 .step = {CONNECT,
+		  {.action = squat},
+		  CONNECT,
+		  {.action = lose_index_of_fast},
+		  ASK,
+		  ANSWER}},
+	{"not where it was before", state,
+	 .step = {CONNECT, {.action = squat}, CONNECT, {.action = leave}, ASK, ANSWER}},
+	{"another flow of the same port, which is not", state,
 	 .step = {CONNECT, CONNECT_TWIN, ASK, ASK_TWIN, ANSWER, ANSWER_TWIN, ASK, ASK_TWIN}},
 	{"not while it is claimed", state, .only = ONLY_TCP,
 	 .step = {CONNECT,
