@@ -14,7 +14,10 @@ CFLAGS  += -std=gnu11 -D_GNU_SOURCE -DNEARPATH_VERSION='"$(VERSION)"' -Wall -Wex
 	-Wno-format-truncation -MMD -MP
 CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
 MULTIARCH = $(shell $(CC) -print-multiarch)
-BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH)
+# The machine that runs the programs, by the names libbpf has for them.
+BPFARCH = $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(firstword $(subst -, ,$(MULTIARCH)))))
+BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH) \
+	-D__TARGET_ARCH_$(BPFARCH)
 
 DAEMON_LIBS  := -lpthread -lxdp -lbpf -lelf -lz -levent -ljansson -lmnl -lsystemd -lyaml
 # The command can play the daemon (nearpath explain --state).

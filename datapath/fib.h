@@ -124,7 +124,7 @@ static __always_inline struct np_route *fib_route(np_ctx *ctx, const struct pack
 	r->dst = scratch->dst;
 	r->ports = ports;
 	r->in = np_ifindex(ctx);
-	r->until = now + np.route_lifetime;
+	r->until = now32() + np.route_lifetime;
 	r->what = what;
 	return r;
 }

@@ -174,12 +174,11 @@ static __always_inline bool redirect_is_meant(__u8 flags, bool syn)
 static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *iface, bool syn,
 				    int family)
 {
-	void *end = (void *)(long)skb->data_end;
-	__u32 now = now32(), ifindex;
 	struct tuple to, scratch;
 	struct flow_hit hit;
 	struct np_route *r;
 	struct packet p;
+	__u32 ifindex;
 
 	if (iface->l2_len != ETH_HLEN || skb->vlan_present || skb->pkt_type ||
 	    packet_parse(&p, skb, ETH_HLEN, family) != PARSE_PORTS ||
@@ -192,11 +191,11 @@ static __always_inline int redirect(struct __sk_buff *skb, struct np_iface *ifac
 	to = flow_translate(hit.flow, hit.name, &p.tuple, false, family);
 	if (!flow_unchanged(&hit, &to, family))
 		return REDIRECT_NO;
-	r = fib_route(skb, &p, &hit, &to, &scratch, now, family);
+	r = fib_route(skb, &p, &hit, &to, &scratch, now32(), family);
 	if (!r)
 		return REDIRECT_NO;
 	ifindex = r->ifindex;
-	flow_track(&hit, &p, end, now, 0, family);
+	flow_track(&hit, &p, (void *)(long)skb->data_end, now32(), 0, family);
 	if (iface->flags & NP_IFACE_STATS)
 		count(NP_HOOK_INGRESS, NP_REASON_TRANSLATED);
 	rewrite_direct(skb, &p, &to, 1, family);
