@@ -14,7 +14,7 @@ CFLAGS  += -std=gnu11 -D_GNU_SOURCE -DNEARPATH_VERSION='"$(VERSION)"' -Wall -Wex
 	-Wno-format-truncation -MMD -MP
 CPPFLAGS += -I$(BUILD) -I$(BUILD)/skel -Iloader
 MULTIARCH = $(shell $(CC) -print-multiarch)
-# The machine that runs the programs, by the names libbpf has for them.
+# The machine that runs the programs, for x86 and arm64 by libbpf's names.
 BPFARCH = $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(firstword $(subst -, ,$(MULTIARCH)))))
 BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -I/usr/include/$(MULTIARCH) \
 	-D__TARGET_ARCH_$(BPFARCH)
@@ -75,7 +75,8 @@ check: deps ## build, then run every test; ends with "N passed, N failed"
 	$(Q)$(MAKE) --no-print-directory -s test
 
 BENCH_CONNECT := $(addprefix $(BUILD)/bench/,load hooks objects kubeproxy machine)
-TESTS := $(BUILD)/next/nearpathd $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
+ANY   := $(BUILD)/any/tc/tc.bpf.o $(BUILD)/any/xdp/xdp.bpf.o
+TESTS := $(BUILD)/next/nearpathd $(ANY) $(UNITS) $(BUILD)/selftests/packet/run $(BUILD)/selftests/vectors \
 	$(BUILD)/selftests/stress/stress $(BUILD)/bench/packet $(BUILD)/bench/forward $(BENCH_CONNECT)
 tests: all $(TESTS) ## build all that selftests/run NAME... needs
 
@@ -178,12 +179,17 @@ $(BUILD)/bench/change: $(call objects,$(wildcard bench/change*.c)) $(BUILD)/libn
 $(BUILD)/bench/kubeproxy: $(call objects,$(wildcard bench/kubeproxy*.c)) $(BUILD)/libnearpath.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -lgcrypt
 
-# The same daemon with another ABI version and layout, for the tests of upgrades.
+# The same daemon with another ABI version and layout, for the tests of upgrades; its programs order
+# loads as for any machine.
 NEXT_SRC := Makefile $(foreach d,maps datapath tc xdp sock loader,$(wildcard $(d)/*.[ch]))
 $(BUILD)/next/nearpathd: selftests/next-abi.sh $(NEXT_SRC)
 	$(call say,NEXT,$@)selftests/next-abi.sh . $(BUILD)/next/src && \
-		CFLAGS=-O1 $(MAKE) --no-print-directory -s -C $(BUILD)/next/src \
+		CFLAGS=-O1 $(MAKE) --no-print-directory -s -C $(BUILD)/next/src BPFARCH=any \
 		BUILD=$(abspath $(BUILD)/next) $(abspath $(BUILD)/next/nearpathd)
+
+# As they are for machines that reorder loads: selftests/stack.py looks at them too.
+$(ANY) &: Makefile $(foreach d,maps datapath tc xdp,$(wildcard $(d)/*.[ch]))
+	$(call say,ANY,$(BUILD)/any)$(MAKE) --no-print-directory -s BPFARCH=any BUILD=$(BUILD)/any $(ANY)
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/nearpathd $(DESTDIR)$(PREFIX)/sbin/nearpathd
@@ -212,4 +218,4 @@ clean: ## remove build/
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
--include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/next/*' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/next/*' -not -path '$(BUILD)/any/*' 2>/dev/null)

@@ -18,7 +18,7 @@ enum connect {
 	CONNECT_PASS,	/* no service, or left to the kernel */
 	CONNECT_CREATE, /* flow_create() is to make what the request has become */
 	CONNECT_FLOW,	/* there is a flow now: look again */
-	CONNECT_AGAIN,	/* another CPU is making it: the same, and drop if there is none yet */
+	CONNECT_AGAIN,	/* another CPU is at it: the same, and drop if there is none yet */
 	CONNECT_REJECT, /* refused, to be answered */
 	CONNECT_DROP,
 };
@@ -397,52 +397,42 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	return CONNECT_CREATE;
 }
 
-/* One look for the flow of connect_is_shadowed(): true, false, or -EAGAIN if it ended meanwhile. */
 static __always_inline int shadowed(struct flow_request *r, struct tuple *reply, int family)
 {
-	struct flow_hit hit = flow_find_rare(reply, NP_HASH_EGRESS, family);
+	struct flow_hit hit;
 
+	if (!flow_may_be(reply, NP_HASH_EGRESS, family))
+		return CONNECT_PASS;
+	hit = flow_find_rare(reply, NP_HASH_EGRESS, family);
 	if (!hit.flow || hit.name != NP_NAME_REPLY)
-		return false;
+		return CONNECT_PASS;
 	if (flow_is_spent(hit.flow, now32()))
-		return flow_end(hit.number, hit.seq, family) ? -EAGAIN : false;
+		return flow_end(hit.number, hit.seq, family) ? CONNECT_AGAIN : CONNECT_PASS;
+	r->backend = r->tuple.dst;
+	r->backend_port = DPORT(r->tuple.ports);
 	r->decision =
 		(struct np_decision){.backend = hit.flow->backend, .service = hit.flow->service};
 	r->flags = hit.flow->flags & NP_FLOW_REMOTE;
+	r->snat = r->tuple.src;
+	r->move_port = true;
 	return flow_seq_after(hit.flow, r->decision.backend + r->decision.service + r->flags) ==
 			       hit.seq
-		       ? true
-		       : -EAGAIN;
+		       ? CONNECT_CREATE
+		       : CONNECT_AGAIN;
 }
-
-/* The flow that ends may have its next life at once: see reclaim(). */
-#define SHADOW_TRIES 3
 
 /*
  * A SYN or datagram to a pod itself, from a client port that also has a flow through a service to
  * that pod: the answers of both would look the same. A flow that is over is ended; beside a live
- * one the direct connection becomes a flow of its own, with another source port: true, and the rest
- * of r is set.
+ * one the direct connection becomes a flow of its own, with another source port (CONNECT_CREATE,
+ * and the rest of r is set). Whoever ends it meanwhile may give it its next life (reclaim()), which
+ * has to be seen: CONNECT_AGAIN. A flow that is being made sees the client's socket instead.
  */
-static __noinline int connect_is_shadowed(struct flow_request *r, __u32 family)
+static __noinline int connect_shadowed(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
-	int i, rc = -EAGAIN;
 
-	if (!(family == NP_IPV4 ? flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV4)
-				: flow_may_be(&reply, NP_HASH_EGRESS, NP_IPV6)))
-		return false;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < SHADOW_TRIES && rc == -EAGAIN; i++)
-		rc = family == NP_IPV4 ? shadowed(r, &reply, NP_IPV4)
-				       : shadowed(r, &reply, NP_IPV6);
-	if (rc != true)
-		return false;
-	r->backend = r->tuple.dst;
-	r->backend_port = DPORT(r->tuple.ports);
-	r->snat = r->tuple.src;
-	r->move_port = true;
-	return true;
+	return family == NP_IPV4 ? shadowed(r, &reply, NP_IPV4) : shadowed(r, &reply, NP_IPV6);
 }
 
 /*
@@ -479,7 +469,7 @@ __noinline int connect(np_ctx *ctx, struct flow_request *r, struct np_iface *ifa
 	if (!r || !iface)
 		return CONNECT_PASS;
 	rc = connect_service(ctx, r, iface, family);
-	return rc == CONNECT_PASS && connect_is_shadowed(r, family) ? CONNECT_CREATE : rc;
+	return rc == CONNECT_PASS ? connect_shadowed(r, family) : rc;
 }
 
 static __always_inline bool request(np_ctx *ctx, __u32 l2_len, struct flow_request *r, int family)

@@ -103,8 +103,9 @@ static __always_inline __u64 fast_addr_differs(struct np_flow *f, enum np_place 
 	return (six[0] ^ with[0]) | (six[1] ^ with[1]);
 }
 
-static __always_inline __u64 fast_between(struct np_flow *f, enum np_place src, enum np_place dst,
-					  __u32 ports, void *l3, int family)
+static __always_inline __u64 fast_tuple_differs(struct np_flow *f, enum np_place src,
+						enum np_place dst, __u32 ports, void *l3,
+						int family)
 {
 	return (f->protocol ^ fast_protocol(l3, family)) | (ports ^ *fast_ports(l3, family)) |
 	       fast_addr_differs(f, src, fast_src(l3, family), family) |
@@ -118,13 +119,14 @@ static __always_inline __u64 fast_differs(struct np_flow *f, bool first, __u32 s
 	__u32 backend = PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]);
 
 	if (space == NP_HASH_INGRESS)
-		return first ? fast_between(f, NP_CLIENT, NP_FRONTEND,
-					    PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), l3,
-					    family)
-			     : fast_between(f, NP_BACKEND, NP_SNAT, ports_reverse(backend), l3,
-					    family);
-	return first ? fast_between(f, NP_CLIENT, NP_BACKEND, backend, l3, family)
-		     : fast_between(f, NP_BACKEND, NP_CLIENT, ports_reverse(backend), l3, family);
+		return first ? fast_tuple_differs(f, NP_CLIENT, NP_FRONTEND,
+						  PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]),
+						  l3, family)
+			     : fast_tuple_differs(f, NP_BACKEND, NP_SNAT, ports_reverse(backend),
+						  l3, family);
+	return first ? fast_tuple_differs(f, NP_CLIENT, NP_BACKEND, backend, l3, family)
+		     : fast_tuple_differs(f, NP_BACKEND, NP_CLIENT, ports_reverse(backend), l3,
+					  family);
 }
 
 /* Of a flow to the registers, 64 bits at a time: np_flow6 has them so aligned. */

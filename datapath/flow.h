@@ -78,8 +78,9 @@ static __always_inline bool flow_addr_is(struct np_flow *flow, enum np_place pla
 	return !flow_addr_differs(flow, place, addr, family);
 }
 
-static __always_inline __u64 flow_between(struct np_flow *f, enum np_place src, enum np_place dst,
-					  __u32 ports, const struct tuple *t, int family)
+static __always_inline __u64 flow_tuple_differs(struct np_flow *f, enum np_place src,
+						enum np_place dst, __u32 ports,
+						const struct tuple *t, int family)
 {
 	return (f->protocol ^ t->protocol) | (ports ^ t->ports) |
 	       flow_addr_differs(f, src, &t->src, family) |
@@ -94,16 +95,17 @@ static __always_inline __u64 flow_name_differs(struct np_flow *f, __u32 name, co
 					       int family)
 {
 	if (name == NP_NAME_FORWARD)
-		return flow_between(f, NP_CLIENT, NP_FRONTEND,
-				    PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), t, family);
+		return flow_tuple_differs(f, NP_CLIENT, NP_FRONTEND,
+					  PORTS(f->port[NP_CLIENT], f->port[NP_FRONTEND]), t,
+					  family);
 	if (name == NP_NAME_SNAT)
-		return flow_between(f, NP_CLIENT, NP_BACKEND,
-				    PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]), t, family);
+		return flow_tuple_differs(f, NP_CLIENT, NP_BACKEND,
+					  PORTS(f->port[NP_SNAT], f->port[NP_BACKEND]), t, family);
 	if (name == NP_NAME_UNSNAT)
-		return flow_between(f, NP_BACKEND, NP_SNAT,
-				    PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]), t, family);
-	return flow_between(f, NP_BACKEND, NP_CLIENT, PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]),
-			    t, family);
+		return flow_tuple_differs(f, NP_BACKEND, NP_SNAT,
+					  PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]), t, family);
+	return flow_tuple_differs(f, NP_BACKEND, NP_CLIENT,
+				  PORTS(f->port[NP_BACKEND], f->port[NP_SNAT]), t, family);
 }
 
 /*
@@ -122,6 +124,15 @@ static __always_inline struct np_flow *flow_after(const struct np_flow *flow, __
 	asm volatile("%1 &= 0; %0 += %1" : "+r"(flow), "+r"(read));
 #endif
 	return (struct np_flow *)flow;
+}
+
+/* Its seq, after what was read of it; with its word, as loads of one place keep their order. */
+static __always_inline __u32 flow_seq_after(const struct np_flow *flow, __u64 read)
+{
+#ifndef __TARGET_ARCH_x86
+	read |= *(volatile __u64 *)&flow->word.all;
+#endif
+	return *(volatile __u32 *)&flow_after(flow, read)->seq;
 }
 
 /* The flow an index entry stands for, if the tuple is one of its. */
@@ -274,7 +285,7 @@ static __always_inline struct flow_hit flow_find(const struct tuple *t, __u32 sp
 		return hit;
 	home = flow_home(&t->src, &t->dst, t->ports, space, family);
 	hit = flow_check(home_entry(home, space, family), t, space, family);
-	return hit.flow && *(volatile __u32 *)&hit.flow->seq == hit.seq
+	return hit.flow && flow_seq_after(hit.flow, 0) == hit.seq
 		       ? hit
 		       : flow_lookup(t, space, family, scratch);
 }
@@ -285,12 +296,6 @@ static __always_inline struct flow_hit flow_find_rare(struct tuple *t, __u32 spa
 	__u64 entry = flow_search(t, space, family);
 
 	return entry ? flow_check(entry, t, space, family) : (struct flow_hit){};
-}
-
-/* Its seq, after what was read of it. */
-static __always_inline __u32 flow_seq_after(const struct np_flow *flow, __u64 read)
-{
-	return *(volatile __u32 *)&flow_after(flow, read)->seq;
 }
 
 /* Has the record had one and the same life since seq was read? "to" is what was taken out of it. */

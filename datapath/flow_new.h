@@ -415,7 +415,7 @@ static __always_inline __u32 claim(__u32 first, bool home, __u32 hook, int famil
 		if (!flow)
 			return 0;
 		seq = *(volatile __u32 *)&flow->seq;
-		worth = flow_worth(flow, now);
+		worth = flow_worth(flow_after(flow, seq), now);
 		if (seq & 1 || worth >= least)
 			continue;
 		best = number;

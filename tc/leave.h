@@ -41,34 +41,35 @@ __noinline int tc_forget(struct __sk_buff *skb, struct tuple *reply, __u32 famil
 	return family == NP_IPV4 ? forget(skb, reply, NP_IPV4) : forget(skb, reply, NP_IPV6);
 }
 
+/* One that is spent is ended. */
+static __always_inline bool has_port(struct tuple *reply, int family)
+{
+	struct flow_hit hit = flow_find_rare(reply, NP_HASH_INGRESS, family);
+
+	if (!hit.flow || hit.name != NP_NAME_UNSNAT)
+		return false;
+	if (!flow_is_spent(hit.flow, now32()))
+		return true;
+	flow_end(hit.number, hit.seq, family);
+	return false;
+}
+
 /*
  * Has a flow the source port towards this backend, so that it would be given the answers? The
- * kernel does not know of flows when it chooses a port. One that is spent is ended. Beside a live
- * one the packet may not go out, and conntrack is to choose again when it is sent again.
+ * kernel does not know of flows when it chooses a port. Beside a live one the packet may not go
+ * out, and conntrack is to choose again when it is sent again.
  */
 __noinline int tc_port_clashes(struct __sk_buff *skb, struct flow_request *r, __u32 family)
 {
-	struct np_flow *flow;
 	struct tuple reply;
-	__u32 number, seq;
-	__u64 entry;
 
 	if (!r)
 		return 0;
 	reply = tuple_reverse(&r->tuple);
-	if (!(family == NP_IPV4 ? flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV4)
-				: flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV6)))
+	if (!(family == NP_IPV4
+		      ? flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV4) && has_port(&reply, NP_IPV4)
+		      : flow_may_be(&reply, NP_HASH_INGRESS, NP_IPV6) && has_port(&reply, NP_IPV6)))
 		return 0;
-	entry = flow_search(&reply, NP_HASH_INGRESS, family);
-	number = entry_record(entry);
-	flow = family == NP_IPV4 ? flow_record(number, NP_IPV4) : flow_record(number, NP_IPV6);
-	if (!entry || !flow || entry_name(entry) != NP_NAME_UNSNAT)
-		return 0;
-	seq = *(volatile __u32 *)&flow->seq;
-	if (flow_is_spent(flow, now32())) {
-		flow_end(number, seq, family);
-		return 0;
-	}
 	tc_forget(skb, &reply, family);
 	count(NP_HOOK_EGRESS, NP_REASON_PORT_CLASH);
 	return 1;

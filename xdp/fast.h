@@ -106,6 +106,7 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 	struct fast_change to;
 	struct fast_hit hit;
 	struct np_route *r;
+	__u32 flags;
 
 	if (np.handover || iface->flags & NP_IFACE_STATS ||
 	    !fast_is_plain(l3, (void *)(long)ctx->data_end, family))
@@ -125,8 +126,10 @@ static __always_inline int xdp_fast(struct xdp_md *ctx, const struct np_iface *i
 	default:
 		return FAST_RARE;
 	}
-	if ((hit.flow->flags & (NP_FLOW_REMOTE | NP_FLOW_STACK)) != NP_FLOW_REMOTE ||
-	    fast_stays(ctx, l3, family))
+	flags = hit.flow->flags;
+	if ((flags & (NP_FLOW_REMOTE | NP_FLOW_STACK)) != NP_FLOW_REMOTE)
+		return flow_seq_after(hit.flow, flags) == hit.seq ? XDP_PASS : FAST_RARE;
+	if (fast_stays(ctx, l3, family))
 		return XDP_PASS;
 	if (fast_flags(l3, family) & TCP_SYN)
 		return FAST_RARE;
