@@ -444,6 +444,7 @@ static void print_text(const struct world *w, const struct options *o, const str
 	printf("  xdp of bare\n");
 	for (size_t i = 0; i < CASES; i++)
 		print_case(&w->result[i], o->rounds);
+	printf("xdp of bare: the median of the rounds, each compared within itself\n");
 	for (enum mode mode = 0; mode < MODES; mode++)
 		print_lost(w, mode, o->rounds);
 }
