@@ -32,7 +32,7 @@ verify() {
 	mkdir "$dir" && cd "$dir" || return 1
 	spin -a "-DSCENE_$2" ${3:+"-DBREAK_$3"} "$MODEL" >spin.log 2>&1
 	[[ -z ${3:-} ]] || level=-O0 # compiling takes longer than finding what is broken
-	gcc "$level" -w -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c
+	gcc "$level" -w -DSAFETY -DCOLLAPSE -DMEMLIM=3000 -o pan pan.c
 	out=$(./pan -m100000)
 	rm pan
 	{
