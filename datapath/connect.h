@@ -431,8 +431,11 @@ static __always_inline int shadowed(struct flow_request *r, struct tuple *reply,
 static __noinline int connect_shadowed(struct flow_request *r, __u32 family)
 {
 	struct tuple reply = tuple_reverse(&r->tuple);
+	int rc = family == NP_IPV4 ? shadowed(r, &reply, NP_IPV4) : shadowed(r, &reply, NP_IPV6);
 
-	return family == NP_IPV4 ? shadowed(r, &reply, NP_IPV4) : shadowed(r, &reply, NP_IPV6);
+	if (rc == CONNECT_AGAIN)
+		count(r->hook, NP_REASON_RACE_LOST);
+	return rc;
 }
 
 /*

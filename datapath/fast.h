@@ -219,8 +219,7 @@ static __always_inline bool fast_hits(struct fast_hit *hit, __u32 space, void *l
 	return !(hit->seq & 1) && f->state != NP_FLOW_FREE && !differs;
 }
 
-/* As flow_find() does first, and beside it: where a table was filled to a half, every seventh flow
- * is there. */
+/* As flow_find() looks first; and beside it, where in a table half full every seventh flow is. */
 static __always_inline bool fast_is_home(struct fast_hit *hit, __u32 space, void *l3, int family)
 {
 	__u32 home = flow_home(fast_src(l3, family), fast_dst(l3, family), *fast_ports(l3, family),

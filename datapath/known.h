@@ -50,8 +50,7 @@ static __always_inline void flow_ahead(const union np_addr *client, __be16 port,
 		(void)*(volatile __u32 *)flow_addr(flow, NP_BACKEND, family);
 }
 
-/* So are the buckets of the names of the backend's side, if the first port that is tried is free.
- */
+/* So are the buckets of the backend's side, if the first port that is tried is free. */
 static __always_inline void backend_side_ahead(const struct flow_request *r, int family)
 {
 	const struct tuple *t = &r->tuple;
