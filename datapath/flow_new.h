@@ -76,6 +76,7 @@ struct flow_request {
 	__u16 netns;	    /* np_iface.netns of where it came in */
 	__u8 move_port : 1; /* do not keep the client's port */
 	__u8 decided : 1;   /* the decision is made: see connect_known() */
+	__u8 unknown : 1;   /* nor does the index have it as FORWARD, be it of one that is over */
 	__u8 hook;
 };
 
@@ -515,7 +516,7 @@ static __always_inline __u32 flow_row(const struct tuple *t, __u32 i, int family
 
 static __always_inline __u32 claim_for(const struct flow_request *r, __u32 i, int family)
 {
-	__u32 number = i ? 0 : reclaim(r, family);
+	__u32 number = i || r->unknown ? 0 : reclaim(r, family);
 
 	return number ? number : claim(flow_row(&r->tuple, i, family), !i, r->hook, family);
 }

@@ -15,43 +15,60 @@ static __always_inline __be16 port_in_turn(__u32 turn)
 	return bpf_htons(np.snat_port_first + turn);
 }
 
-/* Both buckets of a name are on their way from memory. */
-static __always_inline void index_ahead(const struct np_hash *h, int family)
-{
-	struct np_bucket *bucket = flow_bucket(h->bucket & FLOW_MASK(family), family);
+/*
+ * Lines that are wanted from memory. All addresses are worked out before the first is touched: a
+ * load that waits keeps what comes after it from being retired, and what is between two loads
+ * counts towards what a core can have begun meanwhile (256 operations on AMD Zen 3).
+ */
+#define AHEAD_RECORDS 4 /* home and the next, of IPv6 two lines each */
+#define AHEAD_LINES   (AHEAD_RECORDS + 2 * NP_NAMES)
 
-	if (bucket)
-		(void)*(volatile __u64 *)bucket->entry;
-	bucket = flow_bucket(np_hash_other_bucket(h->bucket, h->tag) & FLOW_MASK(family), family);
-	if (bucket)
-		(void)*(volatile __u64 *)bucket->entry;
-}
+struct ahead {
+	volatile __u32 *line[AHEAD_LINES];
+};
 
-static __always_inline void name_ahead(const union np_addr *src, const union np_addr *dst,
-				       __be16 sport, __be16 dport, __u32 protocol, __u32 space,
+/* Both buckets of the name. */
+static __always_inline void name_ahead(struct ahead *a, enum np_name name, const struct np_hash *h,
 				       int family)
 {
-	struct np_hash h =
-		np_hash_tuple(np.hash_key, family, src, dst, PORTS(sport, dport), protocol, space);
+	volatile __u32 **line = a->line + AHEAD_RECORDS + 2 * name;
 
-	index_ahead(&h, family);
+	line[0] = (void *)flow_bucket(h->bucket & FLOW_MASK(family), family);
+	line[1] = (void *)flow_bucket(np_hash_other_bucket(h->bucket, h->tag) & FLOW_MASK(family),
+				      family);
 }
 
-/* The record that is tried first is on its way from memory. The value says nothing. */
-static __always_inline void flow_ahead(const union np_addr *client, __be16 port, int family)
+static __always_inline void tuple_ahead(struct ahead *a, enum np_name name,
+					const union np_addr *src, const union np_addr *dst,
+					__be16 sport, __be16 dport, __u32 protocol, int family)
+{
+	struct np_hash h = np_hash_tuple(np.hash_key, family, src, dst, PORTS(sport, dport),
+					 protocol, name_space(name));
+
+	name_ahead(a, name, &h, family);
+}
+
+/* The records that are tried first: where others of the table are, it is the second often. */
+static __always_inline void records_ahead(struct ahead *a, const union np_addr *client, __be16 port,
+					  int family)
 {
 	__u32 home = np_hash_home(np.hash_key, family, client, port);
-	struct np_flow *flow = flow_record(home & FLOW_MASK(family), family);
+	int i;
 
-	if (!flow)
-		return;
-	(void)*(volatile __u32 *)&flow->seq;
-	if (family == NP_IPV6) /* it has two lines */
-		(void)*(volatile __u32 *)flow_addr(flow, NP_BACKEND, family);
+	for (i = 0; i < 2; i++) {
+		struct np_flow *flow = flow_record((home + i) & FLOW_MASK(family), family);
+
+		if (!flow)
+			continue;
+		a->line[2 * i] = (void *)&flow->seq;
+		if (family == NP_IPV6) /* it has two lines */
+			a->line[2 * i + 1] = (void *)flow_addr(flow, NP_BACKEND, family);
+	}
 }
 
-/* So are the buckets of the backend's side, if the first port that is tried is free. */
-static __always_inline void backend_side_ahead(const struct flow_request *r, int family)
+/* The buckets of the backend's side, if the first port that is tried is free. */
+static __always_inline void backend_side_ahead(struct ahead *a, const struct flow_request *r,
+					       int family)
 {
 	const struct tuple *t = &r->tuple;
 	__u32 number = r->decision.backend;
@@ -63,13 +80,29 @@ static __always_inline void backend_side_ahead(const struct flow_request *r, int
 		return;
 	if (r->decision.snat) {
 		port = port_in_turn(ports->next);
-		name_ahead(&backend->addr, &backend->snat, backend->port, port, t->protocol,
-			   NP_HASH_INGRESS, family);
-		name_ahead(&t->src, &backend->addr, port, backend->port, t->protocol,
-			   NP_HASH_EGRESS, family);
+		tuple_ahead(a, NP_NAME_UNSNAT, &backend->addr, &backend->snat, backend->port, port,
+			    t->protocol, family);
+		tuple_ahead(a, NP_NAME_SNAT, &t->src, &backend->addr, port, backend->port,
+			    t->protocol, family);
 	}
-	name_ahead(&backend->addr, &t->src, backend->port, port, t->protocol, NP_HASH_EGRESS,
-		   family);
+	tuple_ahead(a, NP_NAME_REPLY, &backend->addr, &t->src, backend->port, port, t->protocol,
+		    family);
+}
+
+/* All that a new flow is made of is on its way from memory. The values say nothing. */
+static __always_inline void flow_ahead(const struct flow_request *r, const struct np_hash *forward,
+				       int family)
+{
+	struct ahead a = {};
+	int i;
+
+	name_ahead(&a, NP_NAME_FORWARD, forward, family);
+	records_ahead(&a, &r->tuple.src, SPORT(r->tuple.ports), family);
+	backend_side_ahead(&a, r, family);
+	barrier();
+	for (i = 0; i < AHEAD_LINES; i++)
+		if (a.line[i])
+			(void)*a.line[i];
 }
 
 static __always_inline bool is_known(struct flow_request *r, int family)
@@ -83,10 +116,10 @@ static __always_inline bool is_known(struct flow_request *r, int family)
 	if (r->decision.verdict != NP_VERDICT_FORWARD &&
 	    flow_is_filtered(&t->src, &t->dst, NP_HASH_INGRESS, family))
 		return false; /* nothing is to be made: spare it the memory */
-	backend_side_ahead(r, family);
-	flow_ahead(&t->src, SPORT(t->ports), family);
+	flow_ahead(r, &h, family);
 	entry = flow_index(&h, family);
-	if (entry == BUCKET_NONE)
+	r->unknown = entry == BUCKET_NONE;
+	if (r->unknown)
 		return false;
 	hit = flow_check(entry, t, NP_HASH_INGRESS, family);
 	if (!hit.flow)
