@@ -266,7 +266,7 @@ static __always_inline void fast_track(const struct fast_hit *hit, void *l3, __u
 	if (hit->flow->seen != now)
 		hit->flow->seen = now;
 	if (!flow_is_news(hit->flow, fast_first(hit),
-			  fast_is_tcp(l3, family) ? IPPROTO_TCP : IPPROTO_UDP, flags, now))
+			  fast_is_tcp(l3, family) ? IPPROTO_TCP : IPPROTO_UDP, flags, way, now))
 		return;
 	if (fast_is_tcp(l3, family))
 		number = bpf_ntohl(fast_first(hit) ? tcp->ack_seq : tcp->seq);

@@ -534,12 +534,20 @@ __noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number,
 	return 0;
 }
 
-/* May the packet change the state? */
+/* Would flow_track_way() leave it as it is, before there was an answer? */
+static __always_inline bool flow_way_is_told(const struct np_flow *f, __u32 way)
+{
+	return !way || (f->flags & (NP_FLOW_REMOTE | NP_FLOW_STACK)) != NP_FLOW_REMOTE;
+}
+
+/* May the packet change the state? way: as flow_track(). */
 static __always_inline bool flow_is_news(const struct np_flow *f, bool from_client, __u32 protocol,
-					 __u8 tcp_flags, __u32 now)
+					 __u8 tcp_flags, __u32 way, __u32 now)
 {
 	if (protocol == IPPROTO_TCP)
-		return tcp_flags & (TCP_FIN | TCP_RST) || f->state != NP_FLOW_TCP_ESTABLISHED;
+		return tcp_flags & (TCP_FIN | TCP_RST) ||
+		       (f->state == NP_FLOW_TCP_SYN_SENT ? !from_client || !flow_way_is_told(f, way)
+							 : f->state != NP_FLOW_TCP_ESTABLISHED);
 	if (protocol == IPPROTO_SCTP)
 		return tcp_flags & TCP_RST || f->state == NP_FLOW_SCTP_NEW;
 	return f->state == NP_FLOW_UDP ? !from_client
@@ -561,7 +569,7 @@ static __always_inline void flow_track(const struct flow_hit *hit, const struct 
 
 	if (hit->flow->seen != now)
 		hit->flow->seen = now;
-	if (!flow_is_news(hit->flow, from_client, p->tuple.protocol, p->tcp_flags, now))
+	if (!flow_is_news(hit->flow, from_client, p->tuple.protocol, p->tcp_flags, way, now))
 		return;
 	/* The parser has seen to the end, but the verifier forgets where protocols meet. */
 	if (p->tuple.protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end)
