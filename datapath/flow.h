@@ -23,7 +23,8 @@ static __always_inline bool flow_is_filtered(const union np_addr *src, const uni
 	struct np_filter_place at = np_filter_place(np.hash_key, family, src, dst, space);
 	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
 
-	return word && !(*(volatile __u64 *)&word->half[flow_filter_half()] & at.bit);
+	return word &&
+	       !((*(volatile __u64 *)&word->half[0] | *(volatile __u64 *)&word->half[1]) & at.bit);
 }
 
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)

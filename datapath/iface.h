@@ -12,7 +12,7 @@ static __always_inline struct np_iface *iface_find(__u32 ifindex)
 	int i;
 
 	for (i = 0; i < NP_IFACE_PROBES; i++) {
-		__u32 number = (ifindex + i) & np.iface_mask;
+		__u32 number = (ifindex + i) & (NP_IFACES - 1);
 
 		iface = bpf_map_lookup_elem(&ifaces, &number);
 		if (!iface)

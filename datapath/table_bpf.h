@@ -41,15 +41,6 @@ static __always_inline struct np_filter *flow_filter_word(__u32 number)
 	return bpf_map_lookup_elem(&flow_filter, &number);
 }
 
-/* Which half is looked into. */
-static __always_inline __u32 flow_filter_half(void)
-{
-	__u32 zero = 0;
-	struct np_config *c = bpf_map_lookup_elem(&config, &zero);
-
-	return c ? *(volatile __u32 *)&c->filter & 1 : 0;
-}
-
 static __always_inline struct np_backend *flow_backend(const struct np_flow *flow)
 {
 	return bpf_map_lookup_elem(&backends, &flow->backend);

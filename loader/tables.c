@@ -22,8 +22,6 @@
 #include "tc.skel.h"
 #include "util.h"
 
-#define IFACE_TABLE_SIZE 4096
-
 static const char *const names[TABLES] = {
 #define X(name, type) [TABLE_##name] = #name,
 	TABLES_LIST(X)
@@ -99,7 +97,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 					     ? flows / NP_FILTER_RECORDS
 					     : NP_FILTER_MIN;
 	t->size[TABLE_address_filter] = power_of_two(o->max_services / NP_ADDRESS_FILTER_VERSIONS);
-	t->size[TABLE_ifaces] = IFACE_TABLE_SIZE;
+	t->size[TABLE_ifaces] = NP_IFACES;
 	t->size[TABLE_config] = 1;
 	cpus = cpus > 0 ? cpus : 1;
 	t->size[TABLE_stats] = cpus + 1; /* the last is no CPU's: what other tables had counted */

@@ -5,9 +5,10 @@
  * service's, is spared the two buckets of its tuple, which are anywhere in memory.
  *
  * Programs set the bits of what they name and never take one back. For that there are two halves:
- * packets look into the one that np_config.filter tells, names are set in both, and nearpathd,
- * going through all records anyway (loader/sweep.c), empties the other, sets it anew and then has
- * it looked into.
+ * names are set in both, packets look into both, and nearpathd, going through all records anyway
+ * (loader/sweep.c), empties one and sets it anew, then the other. Which of them is whole meanwhile
+ * np_config.filter tells: who looked into that one alone would miss none either, but wait for two
+ * pages of memory one after the other.
  */
 #ifndef NEARPATH_MAPS_FILTER_H
 #define NEARPATH_MAPS_FILTER_H

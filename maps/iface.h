@@ -12,6 +12,11 @@
  * Open addressing by ifindex: an entry sits in one of the NP_IFACE_PROBES places that begin at
  * ifindex % size, so that indexes may grow without bound while pods come and go.
  */
+/*
+ * Places of the table, a power of two: a constant, for each packet begins with it, and waits for
+ * what the address depends on.
+ */
+#define NP_IFACES	4096
 #define NP_IFACE_PROBES 8
 
 enum np_lb {
@@ -91,7 +96,7 @@ struct np_config {
 	__u32 sock_asks;     /* 1: the map sock_carried may have some of theirs */
 	__u32 handover;	     /* enum np_handover */
 	__u32 conntrack;     /* 1: it is at work in this network namespace. Programs set it, too */
-	__u32 filter;	     /* which half of flow_filter is looked into */
+	__u32 filter;	     /* which half of flow_filter is whole, see there */
 	__u32 routes_shared; /* jiffies until which routes depend on addresses alone: route.h */
 };
 NP_STATIC_ASSERT(sizeof(struct np_config) == 752);

@@ -20,7 +20,6 @@ struct np_settings {
 
 	/* Sizes less one of the tables whose size is a power of two. */
 	__u32 frontend_mask;
-	__u32 iface_mask;
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
 	__u32 filter_mask;

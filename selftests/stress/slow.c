@@ -51,11 +51,6 @@ static inline struct np_filter *flow_filter_word(__u32 number)
 	return number < table->size[TABLE_flow_filter] ? &table->flow_filter[number] : NULL;
 }
 
-static inline __u32 flow_filter_half(void)
-{
-	return table->config->filter & 1;
-}
-
 static inline struct np_backend *flow_backend(const struct np_flow *flow)
 {
 	return flow->backend < table->size[TABLE_backends] ? &table->backends[flow->backend] : NULL;
