@@ -122,6 +122,17 @@ static inline int state_name(struct tables *t, int family, uint32_t number, uint
 	return -ENOSPC;
 }
 
+/* The first answer to a translated source has left a hint where the record is. */
+static inline void state_hint(struct tables *t, int family, uint32_t number,
+			      const struct end *backend, const struct end *snat)
+{
+	struct np_filter_place at =
+		np_filter_place(t->hash_key, family, &backend->addr, &snat->addr, NP_HASH_INGRESS);
+	uint32_t place = (at.word + snat->port) & (2 * t->size[TABLE_answers] - 1);
+
+	t->answers[place / 2].record[place % 2] = number;
+}
+
 /* The record that programs would give a new flow: the first free one from its home on. */
 static inline uint32_t state_free_record(struct tables *t, int family, const struct end *client)
 {
@@ -157,6 +168,8 @@ static inline int state_flow(struct tables *t, int family, int protocol, const s
 		flow->port[place] = htons(e->port);
 		state_set_addr(flow, family, place, &e->addr);
 	}
+	if (flags & NP_FLOW_TRANSLATED)
+		state_hint(t, family, number, frontend, client);
 	return state_name(t, family, number, NP_NAME_FORWARD, client, frontend) ?:
 	       state_name(t, family, number, NP_NAME_SNAT, client, frontend) ?:
 	       state_name(t, family, number, NP_NAME_UNSNAT, frontend, client) ?:

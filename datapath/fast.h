@@ -235,23 +235,55 @@ static __always_inline bool fast_is_home(struct fast_hit *hit, __u32 space, void
 	return false;
 }
 
+/* The hint for an answer to a translated source between these addresses; see maps/flow.h. */
+static __always_inline __u32 *fast_answer(__u32 word, void *l3, int family)
+{
+	__u32 place = (word + bpf_ntohs(DPORT(*fast_ports(l3, family)))) & np.answer_mask;
+	__u32 number = place / 2;
+	struct np_answers *pair = bpf_map_lookup_elem(&answers, &number);
+
+	return pair ? &pair->record[place % 2] : NULL;
+}
+
+/* By the index: FAST_FLOW if it is certain. */
+static __always_inline enum fast fast_find_by_index(struct fast_hit *hit, __u32 *answer,
+						    __u32 space, void *l3, int family)
+{
+	__u64 entry = fast_index(l3, space, family);
+
+	barrier();
+	if (entry == BUCKET_NONE)
+		return FAST_NONE;
+	hit->entry = entry;
+	if (!fast_hits(hit, space, l3, family))
+		return FAST_ODD;
+	if (answer && entry_name(entry) == NP_NAME_UNSNAT)
+		*answer = entry_record(entry);
+	return FAST_FLOW;
+}
+
 static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u32 space, void *l3,
 					   int family)
 {
-	__u64 entry;
+	struct np_filter_place at = np_filter_place(np.hash_key, family, fast_src(l3, family),
+						    fast_dst(l3, family), space);
+	__u32 *answer = NULL;
+	enum fast found;
 
-	if (flow_is_filtered(fast_src(l3, family), fast_dst(l3, family), space, family))
+	if (flow_is_filtered_at(at))
 		return FAST_NONE;
 	barrier();
 	if (!fast_is_home(hit, space, l3, family)) {
 		barrier();
-		entry = fast_index(l3, space, family);
-		barrier();
-		if (entry == BUCKET_NONE)
-			return FAST_NONE;
-		hit->entry = entry;
-		if (!fast_hits(hit, space, l3, family))
-			return FAST_ODD;
+		if (space == NP_HASH_INGRESS)
+			answer = fast_answer(at.word, l3, family);
+		if (answer)
+			hit->entry = entry_of(NP_NAME_UNSNAT, *answer & FLOW_MASK(family));
+		if (!answer || !fast_hits(hit, space, l3, family)) {
+			found = fast_find_by_index(hit, answer, space, l3, family);
+			if (found != FAST_FLOW)
+				return found;
+		}
 	}
 	return fast_is_odd(hit->flow, fresh, l3, family) ? FAST_ODD : FAST_FLOW;
 }

@@ -16,15 +16,19 @@
 
 #define FLOW_AHEAD 0x10000U /* ticks: minutes, far less than the wrap */
 
-/* Is there no flow with a name between these addresses? See maps/filter.h. */
-static __always_inline bool flow_is_filtered(const union np_addr *src, const union np_addr *dst,
-					     __u32 space, int family)
+static __always_inline bool flow_is_filtered_at(struct np_filter_place at)
 {
-	struct np_filter_place at = np_filter_place(np.hash_key, family, src, dst, space);
 	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
 
 	return word &&
 	       !((*(volatile __u64 *)&word->half[0] | *(volatile __u64 *)&word->half[1]) & at.bit);
+}
+
+/* Is there no flow with a name between these addresses? See maps/filter.h. */
+static __always_inline bool flow_is_filtered(const union np_addr *src, const union np_addr *dst,
+					     __u32 space, int family)
+{
+	return flow_is_filtered_at(np_filter_place(np.hash_key, family, src, dst, space));
 }
 
 #define FLOW_MASK(family) ((family) == NP_IPV4 ? np.flow4_mask : np.flow6_mask)

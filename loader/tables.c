@@ -93,6 +93,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_snat_ports] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;
+	t->size[TABLE_answers] = flows / 2;
 	t->size[TABLE_flow_filter] = flows / NP_FILTER_RECORDS > NP_FILTER_MIN
 					     ? flows / NP_FILTER_RECORDS
 					     : NP_FILTER_MIN;

@@ -148,6 +148,18 @@ struct np_flow6 {
 NP_STATIC_ASSERT(sizeof(struct np_flow6) == 128);
 
 /*
+ * Where the record was of the flow whose answers came last between two addresses to a port, of
+ * flows whose source is translated: those answers do not tell the client, at whose home the record
+ * is. A hint, which the record confirms or not: fast paths alone read and write it. As numbers are
+ * four bytes, flows at one backend have sixteen of them in a line of memory, where they have
+ * a bucket each in the index.
+ */
+struct np_answers {
+	__u32 record[2];
+};
+NP_STATIC_ASSERT(sizeof(struct np_answers) == 8);
+
+/*
  * An entry of the indexes `flow_index4` and `flow_index6` (maps/hash.h) has 2 bits of enum np_name
  * and 30 bits of record number in its lower half. There is one bucket for each record.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Where packets look for their flow: at home first, the record that the client's address and port
- * stand for, and only then through the index.
+ * stand for, and only then through the index. Answers to a translated source, which do not tell the
+ * client, where the last one's flow was.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -63,6 +64,25 @@ static void publish(void)
 	flow_of(40000)->seq++;
 }
 
+/* What is remembered of answers is of no flow, or of the one flow that there is. */
+static void forget_answers(void)
+{
+	memset(world.tables->answers, 0xFF,
+	       world.tables->size[TABLE_answers] * sizeof(*world.tables->answers));
+}
+
+static void mistake_answers(void)
+{
+	struct np_answers *answers = world.tables->answers;
+	uint32_t number = 0;
+
+	assert_non_null(flow_of(40000));
+	while (flow_at(number) != flow_of(40000))
+		number++;
+	for (uint32_t i = 0; i < world.tables->size[TABLE_answers]; i++)
+		answers[i].record[0] = answers[i].record[1] = number;
+}
+
 #define CONNECT                                                                                    \
 	{                                                                                          \
 		INGRESS, OPENS("pod:40000", "cluster:80"), .out = {.dst = "remote:8080"}, NEW      \
@@ -96,6 +116,16 @@ static void publish(void)
 			.out = {.src = "cluster2:80", .dst = "pod:40000"}, HIT                     \
 	}
 
+#define CONNECT_OUTSIDE(client, port)                                                              \
+	{                                                                                          \
+		INGRESS, OPENS(client ":40000", "vip:80"),                                         \
+			.out = {.src = client ":" port, .dst = "remote:8080"}, NEW                 \
+	}
+#define ANSWER_OUTSIDE(client, port)                                                               \
+	{                                                                                          \
+		INGRESS, SENDS("remote:8080", "snat:" port), .out = {.dst = client ":" port}, HIT  \
+	}
+
 static const struct test tests[] = {
 	{"at home, whatever the index says", state,
 	 .step = {CONNECT, {.action = lose_index}, ASK, ANSWER, ASK}},
@@ -125,6 +155,23 @@ static const struct test tests[] = {
 		  {INGRESS, SENDS("pod:40000", "cluster:81")},
 		  {EGRESS, SENDS("remote:8081", "pod:40000")},
 		  ASK}},
+	{"answers to a translated source, where the last one's was", state,
+	 .only = ONLY_TCP | ONLY_UDP,
+	 .step = {CONNECT_OUTSIDE("client", "?0"),
+		  ANSWER_OUTSIDE("client", "?0"),
+		  {.action = lose_index_of_fast},
+		  ANSWER_OUTSIDE("client", "?0")}},
+	{"which are not of what is remembered", state, .only = ONLY_TCP | ONLY_UDP,
+	 .step = {CONNECT_OUTSIDE("client", "?0"),
+		  {.action = forget_answers},
+		  ANSWER_OUTSIDE("client", "?0"),
+		  {.action = mistake_answers},
+		  CONNECT_OUTSIDE("client2", "?1"),
+		  ANSWER_OUTSIDE("client2", "?1"),
+		  ANSWER_OUTSIDE("client", "?0"),
+		  {.action = lose_index_of_fast},
+		  ANSWER_OUTSIDE("client2", "?1"),
+		  ANSWER_OUTSIDE("client", "?0")}},
 };
 
 const struct group flows_home = GROUP("where packets look for their flow", tests);
