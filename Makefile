@@ -91,6 +91,10 @@ RESULTS ?= $(if $(QUICK),$(BUILD)/bench/results,bench/results)
 bench_options = $(if $(QUICK),-q )--json $(RESULTS)/$(1).json
 BENCH_PARTS := packet connect change forward
 
+# Results say of what they are.
+bench_commit = $(shell git rev-parse --short HEAD 2>/dev/null && { git diff --quiet HEAD -- . ':!bench/results' || echo changed; })
+bench-packet bench-connect bench-forward bench-change: export NEARPATH_COMMIT = $(bench_commit)
+
 bench: deps ## every benchmark, then plots, in bench/results: a quarter of an hour
 	$(Q)n=0; for part in $(BENCH_PARTS); do \
 		n=$$((n + 1)); \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What must be said beside every measurement: the machine, the kernel, what slows BPF down, the
- * compilers, and when.
+ * What must be said beside every measurement: what is measured, the machine, the kernel, what slows
+ * BPF down, the compilers, and when.
  */
 #ifndef NEARPATH_BENCH_MACHINE_H
 #define NEARPATH_BENCH_MACHINE_H
@@ -89,10 +89,18 @@ static inline void machine_read(struct machine *m)
 	machine_line("/proc/sys/net/core/bpf_jit_harden", m->harden, sizeof(m->harden));
 }
 
-/* Before anything is measured: can the results be written there? path may be NULL. */
+/* Before anything is measured: may it be, and can the results be written there? path may be NULL.
+ */
 static inline void machine_results(const char *program, const char *path)
 {
-	FILE *f = path ? fopen(path, "ae") : NULL;
+	FILE *f;
+
+	if (geteuid()) {
+		fprintf(stderr, "%s: needs root, to load programs and to make namespaces\n",
+			program);
+		exit(1);
+	}
+	f = path ? fopen(path, "ae") : NULL;
 
 	if (path && !f) {
 		fprintf(stderr, "%s: cannot write \"%s\": %s\n", program, path, strerror(errno));
@@ -105,9 +113,12 @@ static inline void machine_results(const char *program, const char *path)
 /* The member "machine" of all results; NULL if there is no memory. */
 static inline json_t *machine_json(const struct machine *m)
 {
-	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", m->cpu,
-			 "cores", (json_int_t)m->cores, "kernel", m->kernel, "spectre_v2",
-			 m->spectre_v2, "spec_rstack_overflow", m->srso, "bpf_jit_enable", m->jit,
+	const char *commit = getenv("NEARPATH_COMMIT"); /* the Makefile's */
+
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "commit",
+			 commit && *commit ? commit : "unknown", "cpu", m->cpu, "cores",
+			 (json_int_t)m->cores, "kernel", m->kernel, "spectre_v2", m->spectre_v2,
+			 "spec_rstack_overflow", m->srso, "bpf_jit_enable", m->jit,
 			 "bpf_jit_harden", m->harden, "compiler", MACHINE_CC, "bpf_compiler",
 			 NEARPATH_CLANG, "date", m->date);
 }
