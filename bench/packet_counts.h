@@ -60,10 +60,10 @@ static inline struct table_sizes count_tables(const struct tables *t)
 	return (struct table_sizes){
 		.flow4 = bytes_each(t, TABLE_flows4, t->size[TABLE_flows4]) +
 			 bytes_each(t, TABLE_flow_index4, t->size[TABLE_flows4]) +
-			 bytes_each(t, TABLE_answers, t->size[TABLE_flows4]),
+			 bytes_each(t, TABLE_hints, t->size[TABLE_flows4]),
 		.flow6 = bytes_each(t, TABLE_flows6, t->size[TABLE_flows6]) +
 			 bytes_each(t, TABLE_flow_index6, t->size[TABLE_flows6]) +
-			 bytes_each(t, TABLE_answers, t->size[TABLE_flows6]),
+			 bytes_each(t, TABLE_hints, t->size[TABLE_flows6]),
 		.service = tables_value_size(TABLE_services) +
 			   bytes_each(t, TABLE_frontends, services) +
 			   bytes_each(t, TABLE_address_filter, services) +

@@ -128,9 +128,10 @@ static inline void state_hint(struct tables *t, int family, uint32_t number,
 {
 	struct np_filter_place at =
 		np_filter_place(t->hash_key, family, &backend->addr, &snat->addr, NP_HASH_INGRESS);
-	uint32_t place = (at.word + snat->port) & (2 * t->size[TABLE_answers] - 1);
+	uint32_t place = np_hint_place(at.word, htons(backend->port), snat->port) &
+			 (NP_HINTS * t->size[TABLE_hints] - 1);
 
-	t->answers[place / 2].record[place % 2] = number;
+	t->hints[place / NP_HINTS].record[place % NP_HINTS] = number;
 }
 
 /* The record that programs would give a new flow: the first free one from its home on. */

@@ -392,7 +392,7 @@ static __always_inline int connect_service(np_ctx *ctx, struct flow_request *r,
 	r->netns = iface->netns;
 	if (!(backend->flags & NP_BACKEND_LOCAL))
 		r->flags |= NP_FLOW_REMOTE;
-	if (r->flags && r->hook != NP_HOOK_XDP && r->tuple.protocol != IPPROTO_UDP)
+	if (r->flags & NP_FLOW_REMOTE && r->hook != NP_HOOK_XDP && r->tuple.protocol != IPPROTO_UDP)
 		r->flags |= NP_FLOW_STACK; /* as flow_track_way() would */
 	if (connect_source(r, backend, d->snat))
 		return connect_drop(r->hook, NP_REASON_NO_SNAT_ADDRESS);

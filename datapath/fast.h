@@ -235,18 +235,30 @@ static __always_inline bool fast_is_home(struct fast_hit *hit, __u32 space, void
 	return false;
 }
 
-/* The hint for an answer to a translated source between these addresses; see maps/flow.h. */
-static __always_inline __u32 *fast_answer(__u32 word, void *l3, int family)
+/* Where the hint is for an answer to a translated source between these addresses. */
+static __always_inline volatile __u32 *fast_hint(__u32 word, void *l3, int family)
 {
-	__u32 place = (word + bpf_ntohs(DPORT(*fast_ports(l3, family)))) & np.answer_mask;
-	__u32 number = place / 2;
-	struct np_answers *pair = bpf_map_lookup_elem(&answers, &number);
+	__u32 ports = *fast_ports(l3, family);
+	__u32 place = np_hint_place(word, SPORT(ports), bpf_ntohs(DPORT(ports))) & np.hint_mask;
+	__u32 number = place / NP_HINTS;
+	struct np_hints *some = bpf_map_lookup_elem(&hints, &number);
 
-	return pair ? &pair->record[place % 2] : NULL;
+	return some ? &some->record[place % NP_HINTS] : NULL;
+}
+
+/*
+ * Is it the flow that the hint leads to? As at home, but that not all flows have the name: of one
+ * whose source is not translated, answers would look the same.
+ */
+static __always_inline bool fast_is_hinted(struct fast_hit *hit, volatile __u32 *hint, void *l3,
+					   int family)
+{
+	hit->entry = entry_of(NP_NAME_UNSNAT, *hint & FLOW_MASK(family));
+	return fast_hits(hit, NP_HASH_INGRESS, l3, family) && hit->flow->flags & NP_FLOW_TRANSLATED;
 }
 
 /* By the index: FAST_FLOW if it is certain. */
-static __always_inline enum fast fast_find_by_index(struct fast_hit *hit, __u32 *answer,
+static __always_inline enum fast fast_find_by_index(struct fast_hit *hit, volatile __u32 *hint,
 						    __u32 space, void *l3, int family)
 {
 	__u64 entry = fast_index(l3, space, family);
@@ -257,8 +269,8 @@ static __always_inline enum fast fast_find_by_index(struct fast_hit *hit, __u32 
 	hit->entry = entry;
 	if (!fast_hits(hit, space, l3, family))
 		return FAST_ODD;
-	if (answer && entry_name(entry) == NP_NAME_UNSNAT)
-		*answer = entry_record(entry);
+	if (hint && entry_name(entry) == NP_NAME_UNSNAT)
+		*hint = entry_record(entry);
 	return FAST_FLOW;
 }
 
@@ -267,7 +279,7 @@ static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u
 {
 	struct np_filter_place at = np_filter_place(np.hash_key, family, fast_src(l3, family),
 						    fast_dst(l3, family), space);
-	__u32 *answer = NULL;
+	volatile __u32 *hint = NULL;
 	enum fast found;
 
 	if (flow_is_filtered_at(at))
@@ -276,11 +288,9 @@ static __always_inline enum fast fast_find(struct fast_hit *hit, bool fresh, __u
 	if (!fast_is_home(hit, space, l3, family)) {
 		barrier();
 		if (space == NP_HASH_INGRESS)
-			answer = fast_answer(at.word, l3, family);
-		if (answer)
-			hit->entry = entry_of(NP_NAME_UNSNAT, *answer & FLOW_MASK(family));
-		if (!answer || !fast_hits(hit, space, l3, family)) {
-			found = fast_find_by_index(hit, answer, space, l3, family);
+			hint = fast_hint(at.word, l3, family);
+		if (!hint || !fast_is_hinted(hit, hint, l3, family)) {
+			found = fast_find_by_index(hit, hint, space, l3, family);
 			if (found != FAST_FLOW)
 				return found;
 		}

@@ -16,6 +16,7 @@
 
 #define FLOW_AHEAD 0x10000U /* ticks: minutes, far less than the wrap */
 
+/* Is there no flow with a name between the addresses of this place? */
 static __always_inline bool flow_is_filtered_at(struct np_filter_place at)
 {
 	struct np_filter *word = flow_filter_word(at.word & np.filter_mask);
@@ -24,7 +25,7 @@ static __always_inline bool flow_is_filtered_at(struct np_filter_place at)
 	       !((*(volatile __u64 *)&word->half[0] | *(volatile __u64 *)&word->half[1]) & at.bit);
 }
 
-/* Is there no flow with a name between these addresses? See maps/filter.h. */
+/* The same by the addresses. See maps/filter.h. */
 static __always_inline bool flow_is_filtered(const union np_addr *src, const union np_addr *dst,
 					     __u32 space, int family)
 {
@@ -539,8 +540,8 @@ __noinline int flow_change(__u32 number, __u32 seq, __u32 how, __u32 tcp_number,
 	return 0;
 }
 
-/* Would flow_track_way() leave it as it is, before there was an answer? */
-static __always_inline bool flow_way_is_told(const struct np_flow *f, __u32 way)
+/* Before there was an answer: would flow_track_way() leave the flow as it is? */
+static __always_inline bool flow_way_stays(const struct np_flow *f, __u32 way)
 {
 	return !way || (f->flags & (NP_FLOW_REMOTE | NP_FLOW_STACK)) != NP_FLOW_REMOTE;
 }
@@ -549,10 +550,13 @@ static __always_inline bool flow_way_is_told(const struct np_flow *f, __u32 way)
 static __always_inline bool flow_is_news(const struct np_flow *f, bool from_client, __u32 protocol,
 					 __u8 tcp_flags, __u32 way, __u32 now)
 {
-	if (protocol == IPPROTO_TCP)
-		return tcp_flags & (TCP_FIN | TCP_RST) ||
-		       (f->state == NP_FLOW_TCP_SYN_SENT ? !from_client || !flow_way_is_told(f, way)
-							 : f->state != NP_FLOW_TCP_ESTABLISHED);
+	if (protocol == IPPROTO_TCP) {
+		if (tcp_flags & (TCP_FIN | TCP_RST))
+			return true;
+		if (from_client && f->state == NP_FLOW_TCP_SYN_SENT)
+			return !flow_way_stays(f, way);
+		return f->state != NP_FLOW_TCP_ESTABLISHED;
+	}
 	if (protocol == IPPROTO_SCTP)
 		return tcp_flags & TCP_RST || f->state == NP_FLOW_SCTP_NEW;
 	return f->state == NP_FLOW_UDP ? !from_client

@@ -72,11 +72,11 @@ struct flow_request {
 	union np_addr snat; /* the client's own address unless the source is translated */
 	struct np_decision decision;
 	__be16 backend_port;
-	__u16 flags;	    /* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE */
+	__u16 flags;	    /* NP_FLOW_TRANSLATED, NP_FLOW_REMOTE, NP_FLOW_STACK */
 	__u16 netns;	    /* np_iface.netns of where it came in */
 	__u8 move_port : 1; /* do not keep the client's port */
 	__u8 decided : 1;   /* the decision is made: see connect_known() */
-	__u8 unknown : 1;   /* nor does the index have it as FORWARD, be it of one that is over */
+	__u8 unknown : 1;   /* connect_known() found no record that reclaim() could want */
 	__u8 hook;
 };
 
@@ -247,7 +247,7 @@ __noinline int flow_name_rivals(struct tuple *t, __u32 place, __u32 how, __u32 f
 
 /*
  * A name between these addresses is given: from now on packets look for it. In both halves, as
- * either may be the one that is looked into when a packet comes. Mostly the bits are there.
+ * either may be the next that is emptied. Mostly the bits are there.
  */
 static __always_inline void flow_unfilter(const union np_addr *src, const union np_addr *dst,
 					  __u32 space, int family)

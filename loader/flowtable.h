@@ -59,7 +59,7 @@ int flowtable_find(struct tables *t, const struct flowtable_tuple *tuple, uint32
  */
 int flowtable_insert(struct tables *t, const struct flowtable_flow *flow, uint32_t *number);
 
-/* Have packets between the flow's addresses look for it, once that half is looked into. */
+/* Have packets between the flow's addresses look for it, once that half counts as whole. */
 void flowtable_unfilter(struct tables *t, int family, const struct flowtable_flow *flow,
 			unsigned half);
 

@@ -48,7 +48,8 @@ static void count_ports(struct sweep *s, uint8_t protocol, uint32_t backend)
 }
 
 /*
- * Empty the half that need not be whole. No packet needs it still, and when it is empty every
+ * Empty the half that need not be whole. No packet needs it still after a grace period, be it one
+ * that found its bit missing in the other when that was not whole; and when it is empty every
  * program is over that found a bit there and had no need to set it: after the grace periods records
  * tell of all bits that are to be there, or programs set them again. Where there are none
  * (nohz_full), the filter goes on filling.

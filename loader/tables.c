@@ -93,7 +93,7 @@ static void choose_sizes(struct tables *t, const struct tables_options *o)
 	t->size[TABLE_snat_ports] = o->max_backends;
 	t->size[TABLE_flow_index4] = t->size[TABLE_flows4] = flows;
 	t->size[TABLE_flow_index6] = t->size[TABLE_flows6] = flows;
-	t->size[TABLE_answers] = flows / 2;
+	t->size[TABLE_hints] = flows / NP_HINTS;
 	t->size[TABLE_flow_filter] = flows / NP_FILTER_RECORDS > NP_FILTER_MIN
 					     ? flows / NP_FILTER_RECORDS
 					     : NP_FILTER_MIN;
@@ -209,11 +209,15 @@ static int load_btf(const struct bpf_object *object)
 	return fd;
 }
 
-/* Index and records share a mask; unequal ones are left where one of them had lost its pin. */
+/*
+ * Index and records share a mask; unequal ones are left where one of them had lost its pin. That of
+ * interfaces is a constant of the programs.
+ */
 static int check_sizes(const struct tables *t)
 {
 	if (t->size[TABLE_flow_index4] == t->size[TABLE_flows4] &&
-	    t->size[TABLE_flow_index6] == t->size[TABLE_flows6])
+	    t->size[TABLE_flow_index6] == t->size[TABLE_flows6] &&
+	    t->size[TABLE_ifaces] == NP_IFACES)
 		return 0;
 	snprintf(tables_reason, TABLES_REASON,
 		 "the tables pinned in \"%s\" do not fit each other; run nearpathd --cleanup first",

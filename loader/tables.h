@@ -33,7 +33,7 @@
 	X(snat_ports, struct np_ports)                                                             \
 	X(flow_index4, struct np_bucket)                                                           \
 	X(flows4, struct np_flow4)                                                                 \
-	X(answers, struct np_answers)                                                              \
+	X(hints, struct np_hints)                                                                  \
 	X(flow_filter, struct np_filter)                                                           \
 	X(address_filter, struct np_address_filter)                                                \
 	X(flow_index6, struct np_bucket)                                                           \

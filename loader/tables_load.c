@@ -112,7 +112,7 @@ static void fill_settings(const struct tables *t, const struct tables_options *o
 	memset(s, 0, sizeof(*s));
 	memcpy(s->hash_key, t->hash_key, sizeof(s->hash_key));
 	s->frontend_mask = t->size[TABLE_frontends] - 1;
-	s->answer_mask = 2 * t->size[TABLE_answers] - 1;
+	s->hint_mask = NP_HINTS * t->size[TABLE_hints] - 1;
 	s->filter_mask = t->size[TABLE_flow_filter] - 1;
 	s->address_mask = t->size[TABLE_address_filter] - 1;
 	s->flow4_mask = t->size[TABLE_flows4] - 1;

@@ -13,9 +13,10 @@
 
 /*
  * Raised by every change of a struct in this folder (but for maps/sock.h, whose map all versions
- * share). Tables of another version are not adopted but taken over, in either direction, by a
- * nearpathd that may never have seen their layout. For that, and at no time else, these hold in all
- * versions from 3 on:
+ * share, and np_settings, which is a program's own; and not for a table that may come empty).
+ * Tables of another version are not adopted but taken over, in either direction, by a nearpathd
+ * that may never have seen their layout. For that, and at no time else, these hold in all versions
+ * from 3 on:
  *
  * - The pins of version N are in the directory abi-N of the bpffs: its tables by their names, and
  *   its programs np_xdp (if it has one), np_egress and np_ingress, which know these tables alone.

@@ -7,8 +7,8 @@
  * Programs set the bits of what they name and never take one back. For that there are two halves:
  * names are set in both, packets look into both, and nearpathd, going through all records anyway
  * (loader/sweep.c), empties one and sets it anew, then the other. Which of them is whole meanwhile
- * np_config.filter tells: who looked into that one alone would miss none either, but wait for two
- * pages of memory one after the other.
+ * np_config.filter tells, by which older programs go: they look into that one alone, and wait for
+ * two pages of memory one after the other. A bit of what has gone is there for two rounds at most.
  */
 #ifndef NEARPATH_MAPS_FILTER_H
 #define NEARPATH_MAPS_FILTER_H

@@ -82,8 +82,9 @@ NP_STATIC_ASSERT(NP_FLOW_STATES <= NP_FLOW_STATES_ROOM);
 #define NP_FLOW_ALIVE_BACKEND 0x20
 #define NP_FLOW_DEPARTED      0x40 /* the endpoint is gone; nearpathd's. See loader/flows.h */
 /*
- * Some of its handshake went by tc and the host's stack. All of it is to, whatever XDP could carry:
- * conntrack takes what follows half a handshake for INVALID, and kube-proxy's rules drop that.
+ * Its handshake goes by tc and the host's stack, or some of it did. All of it is to, whatever XDP
+ * could carry: conntrack takes what follows half a handshake for INVALID, and kube-proxy's rules
+ * drop that.
  */
 #define NP_FLOW_STACK	     0x80
 #define NP_FLOW_LIFE	     0xFF00 /* the low bits of seq / 2: whose life the word tells of */
@@ -148,16 +149,28 @@ struct np_flow6 {
 NP_STATIC_ASSERT(sizeof(struct np_flow6) == 128);
 
 /*
- * Where the record was of the flow whose answers came last between two addresses to a port, of
- * flows whose source is translated: those answers do not tell the client, at whose home the record
- * is. A hint, which the record confirms or not: fast paths alone read and write it. As numbers are
- * four bytes, flows at one backend have sixteen of them in a line of memory, where they have
- * a bucket each in the index.
+ * Which record the last answer found that came from one place to a translated source, of either
+ * family: such answers do not tell the client, at whose home the record is. A hint, which the
+ * record confirms or not; fast paths alone read and write it. Ports in a row, of answers of one
+ * backend, have sixteen in a line of memory, where the index has a bucket for each.
  */
-struct np_answers {
-	__u32 record[2];
+#define NP_HINTS 2 /* an entry: the kernel rounds entries up to 8 bytes */
+
+struct np_hints {
+	__u32 record[NP_HINTS];
 };
-NP_STATIC_ASSERT(sizeof(struct np_answers) == 8);
+NP_STATIC_ASSERT(sizeof(struct np_hints) == 8);
+
+/*
+ * To be masked. word: np_filter_place() of the answer, at ingress; backend: its source port,
+ * network order; port: its destination port, host order. All backends give out ports in the same
+ * order: those of one address are not to share places.
+ */
+static inline __attribute__((always_inline)) __u32 np_hint_place(__u32 word, __be16 backend,
+								 __u16 port)
+{
+	return word + backend * 0x9E3779B1U + port;
+}
 
 /*
  * An entry of the indexes `flow_index4` and `flow_index6` (maps/hash.h) has 2 bits of enum np_name

@@ -10,11 +10,8 @@
 
 /*
  * Open addressing by ifindex: an entry sits in one of the NP_IFACE_PROBES places that begin at
- * ifindex % size, so that indexes may grow without bound while pods come and go.
- */
-/*
- * Places of the table, a power of two: a constant, for each packet begins with it, and waits for
- * what the address depends on.
+ * ifindex % NP_IFACES, so that indexes may grow without bound while pods come and go. The size is
+ * a constant, since every packet begins with it and waits for what the place depends on.
  */
 #define NP_IFACES	4096
 #define NP_IFACE_PROBES 8

@@ -116,15 +116,6 @@ struct {
 	__type(value, struct np_flow4);
 } flows4 SEC(".maps");
 
-/* Of both families. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct np_answers);
-} answers SEC(".maps");
-
 /* The same two for IPv6. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -141,6 +132,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct np_flow6);
 } flows6 SEC(".maps");
+
+/* Where answers found their flow last, of both families. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct np_hints);
+} hints SEC(".maps");
 
 /* What is switched on at each interface. */
 struct {

@@ -22,7 +22,7 @@ struct np_settings {
 	__u32 frontend_mask;
 	__u32 flow4_mask; /* buckets and records alike */
 	__u32 flow6_mask;
-	__u32 answer_mask; /* of their numbers, two an entry */
+	__u32 hint_mask; /* of hints, NP_HINTS an entry */
 	__u32 filter_mask;
 	__u32 address_mask; /* of address_filter */
 	__u32 before4_mask; /* of the index that is replaced: datapath/handover.h */

@@ -67,20 +67,28 @@ static void publish(void)
 /* What is remembered of answers is of no flow, or of the one flow that there is. */
 static void forget_answers(void)
 {
-	memset(world.tables->answers, 0xFF,
-	       world.tables->size[TABLE_answers] * sizeof(*world.tables->answers));
+	memset(world.tables->hints, 0xFF,
+	       world.tables->size[TABLE_hints] * sizeof(*world.tables->hints));
 }
 
 static void mistake_answers(void)
 {
-	struct np_answers *answers = world.tables->answers;
+	struct np_hints *hints = world.tables->hints;
 	uint32_t number = 0;
 
 	assert_non_null(flow_of(40000));
 	while (flow_at(number) != flow_of(40000))
 		number++;
-	for (uint32_t i = 0; i < world.tables->size[TABLE_answers]; i++)
-		answers[i].record[0] = answers[i].record[1] = number;
+	for (uint32_t i = 0; i < world.tables->size[TABLE_hints]; i++)
+		hints[i].record[0] = hints[i].record[1] = number;
+}
+
+/* And the filter takes everything for a flow's. */
+static void mistake_all(void)
+{
+	mistake_answers();
+	memset(world.tables->flow_filter, 0xFF,
+	       world.tables->size[TABLE_flow_filter] * sizeof(*world.tables->flow_filter));
 }
 
 #define CONNECT                                                                                    \
@@ -161,6 +169,11 @@ static const struct test tests[] = {
 		  ANSWER_OUTSIDE("client", "?0"),
 		  {.action = lose_index_of_fast},
 		  ANSWER_OUTSIDE("client", "?0")}},
+	{"none of them is of a flow whose source is not translated", state, .only = ONLY_TCP,
+	 .step = {CONNECT,
+		  {.action = mistake_all},
+		  {INGRESS, SENDS("remote:8080", "pod:40000", .flags = SYN | ACK),
+		   .flows = "tcp_syn_sent"}}},
 	{"which are not of what is remembered", state, .only = ONLY_TCP | ONLY_UDP,
 	 .step = {CONNECT_OUTSIDE("client", "?0"),
 		  {.action = forget_answers},

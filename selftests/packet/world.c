@@ -205,7 +205,7 @@ void world_reset(const char *const *state, const struct np_iface *iface)
 	clear(t->flow_index4, TABLE_flow_index4);
 	clear(t->flow_index6, TABLE_flow_index6);
 	clear(t->flow_filter, TABLE_flow_filter);
-	clear(t->answers, TABLE_answers);
+	clear(t->hints, TABLE_hints);
 	clear(t->routes, TABLE_routes);
 	clear(t->ifaces, TABLE_ifaces);
 	clear(t->limits, TABLE_limits);

@@ -114,7 +114,7 @@ static struct name name_of(const struct life *l, unsigned name)
 	};
 }
 
-/* Would a packet of it pass by the index? */
+/* Would a packet of it pass by the index, if it looked into the whole half alone? */
 static bool is_filtered(const struct tables *t, int family, const struct name *n)
 {
 	struct np_filter_place at =
