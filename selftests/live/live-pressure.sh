@@ -15,6 +15,7 @@
 WORLD_DELAY_MS=0
 WORLD_HINTS=off
 SECONDS_EACH=$((4 * ${LIVE_SCALE:-1}))
+HONEST=4 # clients at a time beside a flood
 RECORDS=65536
 KEPT=${KEPT:-20000}
 IP=10.96.0.10
@@ -82,7 +83,7 @@ round() {
 	shift 4
 	before=$(counters)
 	flood "$label" "$@"
-	world_load_start "honest-$label" "$from" --connect "$honest" --linger0 --concurrency 4 \
+	world_load_start "honest-$label" "$from" --connect "$honest" --linger0 --concurrency "$HONEST" \
 		--rate 200 --seconds "$SECONDS_EACH" --timeout-ms 7000
 	join "$label" || fail "$what: the flood did not run"
 	world_load_end "honest-$label" || true
@@ -94,8 +95,10 @@ round() {
 	echo "       $(jq -nc --argjson a "$after" --argjson b "$before" \
 		'$a | to_entries | map(.value -= $b[.key]) | from_entries')"
 	echo "       failures of the honest: $(world_names "honest-$label" errors | xargs)"
-	check "$what: honest clients that connected: $ok of $((ok + failed)), at least 99 %" \
-		test "$((ok * 100))" -ge "$(((ok + failed) * 99))"
+	# Those under way at one time may time out together: in SYNs at a NodePort on a slow machine all
+	# four did, of some 300 that there were then.
+	check "$what: honest clients that connected: $ok of $((ok + failed)), at least 99 % or all but $HONEST" \
+		test "$failed" -le "$(((ok + failed) / 100 > HONEST ? (ok + failed) / 100 : HONEST))"
 	check "$what: they were at least 20" test "$ok" -ge 20
 	check "$what: more flows were made than there are records" test "$(jq -n --argjson a "$after" \
 		--argjson b "$before" '$a.new_flow - $b.new_flow')" -gt "$RECORDS"
