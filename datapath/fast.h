@@ -13,8 +13,8 @@
 #ifndef NEARPATH_DATAPATH_FAST_H
 #define NEARPATH_DATAPATH_FAST_H
 
-#include "flow.h"
 #include "rewrite.h"
+#include "track.h"
 
 /* All that is read here: addresses, ports, checksum. A shorter datagram is a rare one. */
 #define FAST_L4 sizeof(struct tcphdr)

@@ -12,7 +12,7 @@
 #include <linux/errno.h>
 
 #include "../maps/explain.h"
-#include "flow.h"
+#include "track.h"
 
 /* How many records are looked at for one to take, and how many source ports are tried. */
 #define FLOW_PROBES	 32
