@@ -309,7 +309,7 @@ void change_free(struct change **change)
 	items_free(&c->items);
 	store_end(&c->commit, &c->done);
 	store_change_free(&c->staged);
-	change_keeping_free(&c->keeping);
+	change_keep_end(c);
 	free(c->line);
 	json_decref(c->params);
 	json_decref(c->id);

@@ -77,9 +77,13 @@ int change_read_params(struct change *c);
 int change_read_items(struct change *c);
 int change_open_items(const char *text, size_t length, struct items **items, const char **method);
 
-/* change_keep.c: 1: there is more; 0: done, or told. What could not be written stays in memory. */
+/*
+ * change_keep.c: 1: there is more; 0: done, or told. What could not be written stays in memory. And
+ * of a change that is still read: the item, which was staged last, may be written before its time.
+ */
 int change_keep(struct change *c);
-void change_keeping_free(struct change_keeping **keeping);
+void change_keep_early(struct change *c, const struct item *item);
+void change_keep_end(struct change *c);
 
 /* A part is to take so long that others need not wait longer. */
 #define CHANGE_PART_US 2000

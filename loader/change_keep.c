@@ -3,6 +3,9 @@
  * The journal's line of a change: what the store has now of the objects that it named; or the state
  * as a whole, where that is shorter, part of the change was refused, or the file has grown long.
  * From then on the text of these objects is there, and not in memory.
+ *
+ * A first delivery, which is all of a state and long, is written while it is read: that waits for
+ * the parsing, and has a CPU to spare. What is written so counts if all of it came about.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,6 +22,7 @@ struct change_keeping {
 	enum keep_phase phase;
 	bool all;     /* the state as a whole */
 	bool anew;    /* in a file of its own */
+	bool early;   /* while the change was read: as it was staged */
 	size_t place; /* in the change, or in the store */
 	int64_t *at;  /* of what was added, in that order */
 	size_t count;
@@ -28,12 +32,14 @@ struct change_keeping {
 	int rc; /* of the disk */
 };
 
-void change_keeping_free(struct change_keeping **keeping)
+void change_keep_end(struct change *c)
 {
-	struct change_keeping *k = TAKE_PTR(*keeping);
+	struct change_keeping *k = TAKE_PTR(c->keeping);
 
 	if (!k)
 		return;
+	if (k->early)
+		journal_abandon(c->d->journal); /* what is not in place */
 	free(k->at);
 	free(k->scratch);
 	free(k);
@@ -55,15 +61,22 @@ static bool anything_new(const struct change *c)
 	return false;
 }
 
+static size_t count_objects(const struct store *store)
+{
+	size_t objects = 0;
+
+	for (int i = 0; i < KUBE_KINDS; i++)
+		objects += store_count(store, i);
+	return objects;
+}
+
 /* What is to be written; *keeping stays NULL where that is nothing. */
 static int plan(struct change *c)
 {
 	const struct store_result *done = c->commit ? store_so_far(c->commit) : NULL;
+	const size_t objects = count_objects(c->d->store);
 	struct change_keeping *k;
-	size_t objects = 0;
 
-	for (int i = 0; i < KUBE_KINDS; i++)
-		objects += store_count(c->d->store, i);
 	if (done && !c->d->behind && !done->refused && !done->removed && !anything_new(c))
 		return 0;
 	k = calloc(1, sizeof(*k));
@@ -80,7 +93,7 @@ static bool next(struct change *c, struct store_put *put)
 {
 	struct change_keeping *k = c->keeping;
 
-	if (!k->all)
+	if (!k->all || k->early)
 		return store_next_put(c->commit, &k->place, put);
 	*put = (struct store_put){.object = store_next(c->d->store, &k->place)};
 	return put->object;
@@ -161,6 +174,34 @@ static int note(struct change_keeping *k, int64_t at)
 	}
 	k->at[k->count++] = at;
 	return 0;
+}
+
+/* Has what is written early become the state? */
+static bool is_state(const struct change *c)
+{
+	const struct change_keeping *k = c->keeping;
+
+	return !c->d->behind && !store_so_far(c->commit)->refused &&
+	       k->count == count_objects(c->d->store);
+}
+
+/* The next object that was staged. What cannot be written now is tried again as a whole. */
+void change_keep_early(struct change *c, const struct item *item)
+{
+	int64_t at;
+
+	if (c->objects == 1 && c->keep && !c->keeping && !count_objects(c->d->store) &&
+	    !strcmp(c->method, "replace")) {
+		c->keeping = calloc(1, sizeof(*c->keeping));
+		if (!c->keeping)
+			return;
+		*c->keeping = (struct change_keeping){.all = true, .anew = true, .early = true};
+		if (journal_begin(c->d->journal, "replace", true))
+			change_keep_end(c);
+	}
+	if (c->keeping && (journal_add(c->d->journal, item->text, item->length, &at) ||
+			   note(c->keeping, at)))
+		change_keep_end(c);
 }
 
 /* Some of them. 1: there are more. */
@@ -255,7 +296,9 @@ static int step(struct change *c)
 
 	switch (k->phase) {
 	case KEEP_BEGIN:
-		k->phase = KEEP_ADD;
+		k->phase = k->early ? KEEP_SYNC : KEEP_ADD;
+		if (k->early)
+			return journal_end(c->d->journal) ?: 1;
 		rc = journal_begin(c->d->journal,
 				   k->all			? "replace"
 				   : strcmp(c->method, "apply") ? "delete"
@@ -286,8 +329,11 @@ static int step(struct change *c)
 
 int change_keep(struct change *c)
 {
-	int rc = c->keeping ? 0 : plan(c);
+	int rc;
 
+	if (c->keeping && c->keeping->phase == KEEP_BEGIN && c->keeping->early && !is_state(c))
+		change_keep_end(c);
+	rc = c->keeping ? 0 : plan(c);
 	if (!rc && !c->keeping)
 		return 0;
 	rc = rc ?: step(c);

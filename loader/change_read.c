@@ -64,6 +64,8 @@ static int stage(struct change *c, json_t *json, const struct item *item)
 	if (!rc && item)
 		leave_in_text(c, object, item);
 	rc = rc ?: store_change_put(c->staged, &object);
+	if (!rc && item)
+		change_keep_early(c, item);
 	kube_free(&object);
 	return rc;
 }
@@ -142,6 +144,7 @@ static int read_whole(struct change *c)
 		return -EINVAL;
 	}
 	store_change_free(&c->staged);
+	change_keep_end(c);
 	c->objects = 0;
 	c->rc = 0;
 	rc = store_change_new(c->d->store, !strcmp(c->method, "replace"), &c->staged);
