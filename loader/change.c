@@ -427,24 +427,35 @@ int method_delete(void *arg, json_t *params, json_t **result, struct rpc_error *
 
 /* ---- from texts ---- */
 
-int change_long(void *arg, char **line, size_t length, struct server_call *call)
+static int begin_long(struct daemon *d, const char *line, size_t length)
 {
 	struct items *items = NULL;
-	struct daemon *d = arg;
 	const char *method;
+	int rc = change_open_items(line, length, &items, &method);
+
+	if (rc)
+		return rc == -ENOMEM ? rc : -ENOTSUP;
+	rc = change_new(d, method, &d->change);
+	if (rc)
+		items_free(&items);
+	else
+		d->change->items = items;
+	return rc;
+}
+
+int change_long(void *arg, char **line, size_t length, struct server_call *call)
+{
+	struct daemon *d = arg;
 	int rc;
 
 	if (d->change)
 		return RPC_AGAIN;
-	rc = change_open_items(*line, length, &items, &method);
-	if (rc)
-		return rc == -ENOMEM ? rc : -ENOTSUP;
-	rc = change_new(d, method, &d->change);
-	if (rc) {
-		items_free(&items);
-		return rc;
+	if (!change_take_part(d, *line, length)) {
+		change_drop_part(d);
+		rc = begin_long(d, *line, length);
+		if (rc)
+			return rc;
 	}
-	d->change->items = items;
 	d->change->line = TAKE_PTR(*line);
 	d->change->length = length;
 	d->change->call = call;

@@ -57,7 +57,14 @@ void change_free(struct change **change);
  */
 int change_start(struct daemon *d, json_t **result, struct rpc_error *error);
 
-/* For the server: a long line, and the work that is left. */
+/*
+ * For the server: a long line, what is there of one (change_part.c), and the work that is left. A
+ * change of a line that is not complete is d->coming: it is staged, and in nobody's way.
+ */
+bool change_part(void *arg, const char *line, size_t length);
+void change_drop_part(struct daemon *d);
+/* Make it d->change, if it is of this line, which is complete now. */
+bool change_take_part(struct daemon *d, const char *line, size_t length);
 int change_long(void *arg, char **line, size_t length, struct server_call *call);
 bool change_work(void *arg);
 
@@ -75,6 +82,7 @@ int method_delete(void *arg, json_t *params, json_t **result, struct rpc_error *
  */
 int change_read_params(struct change *c);
 int change_read_items(struct change *c);
+void change_read_ready(struct change *c); /* those of them that are there */
 int change_open_items(const char *text, size_t length, struct items **items, const char **method);
 
 /*

@@ -190,8 +190,8 @@ void change_keep_early(struct change *c, const struct item *item)
 {
 	int64_t at;
 
-	if (c->objects == 1 && c->keep && !c->keeping && !count_objects(c->d->store) &&
-	    !strcmp(c->method, "replace")) {
+	if (c->objects == 1 && c->keep && !c->keeping && (!c->d->change || c->d->change == c) &&
+	    !count_objects(c->d->store) && !strcmp(c->method, "replace")) {
 		c->keeping = calloc(1, sizeof(*c->keeping));
 		if (!c->keeping)
 			return;
@@ -199,8 +199,8 @@ void change_keep_early(struct change *c, const struct item *item)
 		if (journal_begin(c->d->journal, "replace", true))
 			change_keep_end(c);
 	}
-	if (c->keeping && (journal_add(c->d->journal, item->text, item->length, &at) ||
-			   note(c->keeping, at)))
+	if (c->keeping &&
+	    (journal_add(c->d->journal, item->text, item->length, &at) || note(c->keeping, at)))
 		change_keep_end(c);
 }
 
@@ -331,6 +331,8 @@ int change_keep(struct change *c)
 {
 	int rc;
 
+	if (c->d->coming)
+		change_keep_end(c->d->coming); /* the state is not what it was when that began */
 	if (c->keeping && c->keeping->phase == KEEP_BEGIN && c->keeping->early && !is_state(c))
 		change_keep_end(c);
 	rc = c->keeping ? 0 : plan(c);

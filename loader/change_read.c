@@ -164,6 +164,27 @@ static bool knows_id(const struct change *c)
 	return c->d->replaying || json_object_get(items_request(c->items), "id");
 }
 
+static void stage_item(struct change *c, const struct item *item)
+{
+	if (!c->rc) {
+		memset(&c->error, 0, sizeof(c->error));
+		c->rc = stage(c, item->json, item);
+	}
+	json_decref(item->json);
+}
+
+void change_read_ready(struct change *c)
+{
+	struct timespec began;
+	struct item item;
+	json_error_t why;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	while (!change_is_late(&began) && items_ready(c->items) &&
+	       items_next(c->items, &item, &why) > 0)
+		stage_item(c, &item);
+}
+
 int change_read_items(struct change *c)
 {
 	struct timespec began;
@@ -176,11 +197,7 @@ int change_read_items(struct change *c)
 		rc = items_next(c->items, &item, &why);
 		if (rc <= 0)
 			break;
-		if (!c->rc) {
-			memset(&c->error, 0, sizeof(c->error));
-			c->rc = stage(c, item.json, &item);
-		}
-		json_decref(item.json);
+		stage_item(c, &item);
 		if (c->rc && knows_id(c))
 			break;
 		rc = 1;

@@ -323,6 +323,7 @@ static int start_server(struct daemon *d)
 		.path = d->options.socket,
 		.group = d->options.socket_group,
 		.long_line = change_long,
+		.part = change_part,
 		.work = change_work,
 	};
 	int rc = server_new(d->base, &options, daemon_methods, d, &d->server);
@@ -445,6 +446,7 @@ void daemon_free(struct daemon **daemon)
 		return;
 	background_free(&d->background);
 	daemon_forget_owed(d);
+	change_drop_part(d);
 	change_free(&d->change);
 	server_free(&d->server);
 	monitor_free(&d->monitor);

@@ -87,6 +87,7 @@ struct daemon {
 	bool replaying;	    /* start-up: collect, publish at the end */
 	bool held; /* only tables of another version know the objects: nothing is attached */
 	struct change *change; /* that is under way; others wait */
+	struct change *coming; /* whose line is not complete yet: see change_part.c */
 	struct departing departing;
 	struct background *background;
 	json_t *warnings; /* of the change under way */

@@ -8,7 +8,8 @@
 #include "items.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "util.h"
 
 #define ELEMENT_MAX (1UL << 20)
+#define PART_MIN    (2 * ELEMENT_MAX) /* of a text that goes on: no element ends with it */
 #define DEPTH_MAX   12
 #define AHEAD_MIN   (1UL << 20) /* of text: for less, no thread is worth it */
 
@@ -38,6 +40,11 @@ struct items {
 	unsigned depth;	     /* levels open */
 	struct ahead *ahead; /* NULL, or the above is its thread's; then */
 	json_t *early;	     /* is the request as it was before */
+	bool goes_on;	     /* length is not all of the text: see below. The thread's as well */
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	size_t there; /* under the lock, as is */
+	bool whole;
 };
 
 static int fault(struct items *it, const char *what, json_error_t *why)
@@ -48,10 +55,31 @@ static int fault(struct items *it, const char *what, json_error_t *why)
 	return -EINVAL;
 }
 
+/* Until so much more of the text is there than was read, or all of it. */
+static void await(struct items *it, size_t more)
+{
+	pthread_mutex_lock(&it->lock);
+	while (!it->whole && it->there - it->at < more)
+		pthread_cond_wait(&it->more, &it->lock);
+	it->length = it->there;
+	it->goes_on = !it->whole;
+	pthread_mutex_unlock(&it->lock);
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static char skip_space(struct items *it)
 {
-	while (it->at < it->length && strchr(" \t\r\n", it->text[it->at]) && it->text[it->at])
-		it->at++;
+	for (;;) {
+		while (it->at < it->length && is_space(it->text[it->at]))
+			it->at++;
+		if (it->at < it->length || !it->goes_on)
+			break;
+		await(it, PART_MIN);
+	}
 	return it->at < it->length ? it->text[it->at] : '\0';
 }
 
@@ -63,19 +91,37 @@ static bool take(struct items *it, char c)
 	return true;
 }
 
+/* A byte of a UTF-8 character that is not its first. */
+static bool is_inside(char c)
+{
+	return ((unsigned char)c & 0xC0) == 0x80;
+}
+
 /* -E2BIG: it goes on beyond max. */
 static int parse(struct items *it, size_t max, json_t **value, json_error_t *why)
 {
-	size_t left = it->length - it->at, part = left < max ? left : max;
+	size_t left, part;
 
+	if (it->goes_on && it->length - it->at < PART_MIN)
+		await(it, PART_MIN);
+	left = it->length - it->at;
+	part = left < max ? left : max;
+	while (part < left && part && is_inside(it->text[it->at + part]))
+		part--;
 	*value = json_loadb(it->text + it->at, part,
 			    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, why);
 	if (*value) {
 		it->at += (size_t)why->position;
 		return 0;
 	}
-	if (part < left && json_error_code(why) == json_error_premature_end_of_input)
-		return -E2BIG;
+	if (json_error_code(why) == json_error_premature_end_of_input) {
+		if (part < left)
+			return -E2BIG;
+		if (it->goes_on) {
+			await(it, SIZE_MAX);
+			return parse(it, max, value, why);
+		}
+	}
 	why->position += (int)it->at;
 	return json_error_code(why) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
 }
@@ -149,7 +195,7 @@ static int read_member(struct items *it, struct level *level, json_error_t *why)
 
 	if (skip_space(it) != '"')
 		return fault(it, "a member's name expected", why);
-	rc = parse(it, it->length, &name, why);
+	rc = parse(it, SIZE_MAX, &name, why);
 	if (rc)
 		return rc;
 	key = json_string_value(name);
@@ -162,7 +208,7 @@ static int read_member(struct items *it, struct level *level, json_error_t *why)
 	rc = enter_member(it, level, key, skip_space(it));
 	if (rc)
 		return rc < 0 ? rc : 0;
-	rc = parse(it, it->length, &value, why);
+	rc = parse(it, SIZE_MAX, &value, why);
 	if (rc)
 		return rc;
 	return json_object_set(level->members, key, value) ? -ENOMEM : 0;
@@ -226,14 +272,40 @@ int items_read(struct items *it, struct item *item, json_error_t *why)
 	return it->at < it->length ? fault(it, "end of line expected", why) : 0;
 }
 
+static void start_ahead(struct items *it)
+{
+	it->early = json_deep_copy(it->request);
+	it->ahead = it->early ? ahead_new(it) : NULL; /* asked for once */
+}
+
+int items_open_part(struct items *it)
+{
+	it->goes_on = true;
+	it->there = it->length;
+	start_ahead(it);
+	return it->ahead ? 0 : -ENOMEM;
+}
+
+void items_more(struct items *it, size_t length, bool whole)
+{
+	pthread_mutex_lock(&it->lock);
+	it->there = length;
+	it->whole = whole;
+	pthread_cond_signal(&it->more);
+	pthread_mutex_unlock(&it->lock);
+}
+
+bool items_ready(struct items *it)
+{
+	return it->ahead && ahead_ready(it->ahead);
+}
+
 int items_next(struct items *it, struct item *item, json_error_t *why)
 {
 	int rc;
 
-	if (!it->early && it->length - it->at > AHEAD_MIN) {
-		it->early = json_deep_copy(it->request);
-		it->ahead = it->early ? ahead_new(it) : NULL; /* asked for once */
-	}
+	if (!it->early && it->length - it->at > AHEAD_MIN)
+		start_ahead(it);
 	if (!it->ahead) {
 		arena_begin(0);
 		return items_read(it, item, why);
@@ -252,6 +324,8 @@ int items_open(const char *text, size_t length, struct items **items, json_error
 	if (!it)
 		return -ENOMEM;
 	arena_open(AHEAD_BATCHES);
+	pthread_mutex_init(&it->lock, NULL);
+	pthread_cond_init(&it->more, NULL);
 	it->text = text;
 	it->length = length;
 	it->request = json_object();
@@ -283,9 +357,13 @@ void items_free(struct items **items)
 
 	if (!it)
 		return;
+	if (it->ahead)
+		items_more(it, it->there, true); /* the thread waits no longer */
 	ahead_free(&it->ahead);
 	while (it->depth)
 		leave(it);
+	pthread_cond_destroy(&it->more);
+	pthread_mutex_destroy(&it->lock);
 	json_decref(it->early);
 	json_decref(it->request);
 	free(it);

@@ -8,6 +8,7 @@
 #define NEARPATH_LOADER_ITEMS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct items;
@@ -28,6 +29,16 @@ void items_free(struct items **items);
 
 /* 1: *item is the next one; 0: there is no more, and the request is whole. Else as above. */
 int items_next(struct items *items, struct item *item, json_error_t *why);
+
+/*
+ * The text that was opened is but the beginning of what is to come, which will be in the same
+ * place: it is read ahead as far as it is there. -ENOMEM: it is not, and the items are to be freed.
+ */
+int items_open_part(struct items *items);
+/* So much of it is there now; whole: all. */
+void items_more(struct items *items, size_t length, bool whole);
+/* Is there an object that items_next() need not wait for? */
+bool items_ready(struct items *items);
 
 /* The request without its objects: what was read of it so far. Borrowed. */
 const json_t *items_request(const struct items *items);

@@ -3,7 +3,6 @@
 #include "items_ahead.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "arena.h"
@@ -92,6 +91,20 @@ static void empty(struct ahead *a)
 	a->tail++;
 	pthread_cond_signal(&a->emptied);
 	pthread_mutex_unlock(&a->lock);
+}
+
+bool ahead_ready(struct ahead *a)
+{
+	size_t tail = a->tail, filled;
+
+	pthread_mutex_lock(&a->lock);
+	filled = a->head;
+	pthread_mutex_unlock(&a->lock);
+	if (tail == filled)
+		return false;
+	if (a->at < a->batch[tail % AHEAD_BATCHES].count)
+		return true;
+	return ++tail != filled && a->batch[tail % AHEAD_BATCHES].count;
 }
 
 int ahead_next(struct ahead *a, struct item *item, json_error_t *why)

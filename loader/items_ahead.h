@@ -17,6 +17,8 @@ int items_read(struct items *items, struct item *item, json_error_t *why);
 
 /* The items are the thread's from now on; NULL: there is no thread to be had. */
 struct ahead *ahead_new(struct items *items);
+/* Is there an object that ahead_next() need not wait for? */
+bool ahead_ready(struct ahead *ahead);
 /* As items_next(). */
 int ahead_next(struct ahead *ahead, struct item *item, json_error_t *why);
 /* At the end or at any other time: the items are the caller's again. */

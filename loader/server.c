@@ -37,12 +37,21 @@ void peer_leave_queue(struct peer *peer)
 	peer->queue = NULL;
 }
 
+/* Tell that the rest of the line does not come. */
+void peer_end_part(struct peer *peer)
+{
+	if (peer->told)
+		peer->server->part(peer->server->arg, peer->line, 0);
+	peer->told = false;
+}
+
 void peer_forget_input(struct peer *peer)
 {
-	peer->server->held -= peer->size;
+	peer_end_part(peer);
 	util_free(&peer->line);
-	peer->used = peer->size = peer->scanned = 0;
-	peer->complete = false;
+	peer_resize(peer, NULL, 0, 0);
+	peer->used = peer->scanned = 0;
+	peer->complete = peer->untold = false;
 }
 
 static void peer_free(struct peer **owner)
@@ -149,6 +158,16 @@ void peer_enqueue(struct peer *peer)
 	server_schedule(server);
 }
 
+static void peer_tell_part(struct peer *peer)
+{
+	struct server *server = peer->server;
+
+	if (peer->complete || peer->untold || !server->part || !server->long_line)
+		return;
+	peer->told = server->part(server->arg, peer->line, peer->used);
+	peer->untold = !peer->told;
+}
+
 void peer_update(struct peer *peer)
 {
 	const bool backed_up =
@@ -168,6 +187,8 @@ void peer_update(struct peer *peer)
 	}
 	if (peer->complete && !backed_up)
 		peer_enqueue(peer);
+	else if (peer->used > SERVER_PART)
+		peer_tell_part(peer);
 	if (peer->complete || backed_up) {
 		bufferevent_disable(peer->bev, EV_READ);
 		evtimer_del(peer->deadline);
@@ -180,12 +201,30 @@ void peer_update(struct peer *peer)
 		evtimer_add(peer->deadline, &server->patience);
 }
 
+/*
+ * A line of more than SERVER_PART is given all that a line may have, and stays where it is; where
+ * there is no memory for that, it is told of as a whole only.
+ */
+static char *line_grow(struct peer *peer, size_t size, size_t *room)
+{
+	char *line = NULL;
+
+	*room = peer->server->max_line + LARGE_LINE;
+	if (size > SERVER_PART && size <= *room)
+		line = realloc(peer->line, *room);
+	if (line)
+		return line;
+	peer->untold = size > SERVER_PART;
+	*room = size;
+	return realloc(peer->line, size);
+}
+
 /* Makes room for more bytes. Returns 0, -ENOMEM, or -ENOBUFS when the budget is spent. */
 static int peer_reserve(struct peer *peer, size_t more)
 {
 	struct server *server = peer->server;
-	size_t size = peer->size ? peer->size : FIRST_BUFFER;
-	char *line;
+	size_t size = peer->size ? peer->size : FIRST_BUFFER, room = peer->room;
+	char *line = peer->line;
 
 	while (size - peer->used < more)
 		size *= 2;
@@ -197,10 +236,11 @@ static int peer_reserve(struct peer *peer, size_t more)
 	if (size > LARGE_LINE && server->held - peer->size + size >
 					 LARGE_LINES_AT_ONCE * (server->max_line + LARGE_LINE))
 		return -ENOBUFS;
-	line = realloc(peer->line, size);
+	if (size > room)
+		line = line_grow(peer, size, &room);
 	if (!line)
 		return -ENOMEM;
-	peer_resize(peer, line, size);
+	peer_resize(peer, line, size, room);
 	return 0;
 }
 
@@ -446,6 +486,7 @@ int server_new(struct event_base *base, const struct server_options *options,
 	new->max_line = options->max_line ? options->max_line : DEFAULT_MAX_LINE;
 	new->max_parsed = options->max_parsed ? options->max_parsed : DEFAULT_MAX_PARSED;
 	new->long_line = options->long_line;
+	new->part = options->part;
 	new->work = options->work;
 	new->max_clients = options->max_clients ? options->max_clients : DEFAULT_MAX_CLIENTS;
 	new->patience.tv_sec = options->line_seconds ? options->line_seconds : DEFAULT_LINE_SECONDS;

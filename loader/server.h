@@ -23,6 +23,13 @@ struct server_call;
 #define SERVER_LONG (64UL << 10)
 typedef int (*server_long)(void *arg, char **line, size_t length, struct server_call *call);
 
+/*
+ * Of a line that is not complete: so many bytes of it are there, and stay where they are until
+ * server_long has the line, or it does not come: length 0. False: it is not to be told again.
+ */
+#define SERVER_PART (1UL << 20) /* told of longer ones */
+typedef bool (*server_part)(void *arg, const char *line, size_t length);
+
 /* A 0 in the numbers takes the default: 512 MiB, 64 clients, 30 seconds, 64 MiB. */
 struct server_options {
 	const char *path;
@@ -32,6 +39,7 @@ struct server_options {
 	unsigned line_seconds; /* for a line that has begun, and for an answer that is not read */
 	size_t max_parsed;     /* of a line that long_line does not take */
 	server_long long_line; /* may be NULL */
+	server_part part;      /* may be NULL */
 	/* Work in parts, between the turns of clients; true: there is more. May be NULL. */
 	bool (*work)(void *arg);
 };

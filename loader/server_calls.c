@@ -118,6 +118,7 @@ static void peer_consume_line(struct peer *peer)
 	const size_t rest = peer->used - (peer->scanned + 1);
 	char *shorter;
 
+	peer_end_part(peer);
 	if (!rest) {
 		peer_forget_input(peer);
 		return;
@@ -125,12 +126,12 @@ static void peer_consume_line(struct peer *peer)
 	memmove(peer->line, peer->line + peer->scanned + 1, rest);
 	peer->used = rest;
 	peer->scanned = 0;
-	peer->complete = false;
+	peer->complete = peer->untold = false;
 	if (peer->size <= LARGE_LINE)
 		return;
 	shorter = realloc(peer->line, rest);
 	if (shorter)
-		peer_resize(peer, shorter, rest);
+		peer_resize(peer, shorter, rest, rest);
 }
 
 /* Hands a long line over. -ENOTSUP: it is to be parsed here. */
@@ -155,11 +156,11 @@ static int peer_hand_over(struct peer *peer)
 		call_free(&call);
 		return r;
 	}
-	peer_resize(peer, NULL, 0);
+	peer_resize(peer, NULL, 0, 0);
 	peer->used = peer->scanned = 0;
-	peer->complete = false;
+	peer->complete = peer->told = peer->untold = false;
 	if (rest) {
-		peer_resize(peer, TAKE_PTR(copy), rest);
+		peer_resize(peer, TAKE_PTR(copy), rest, rest);
 		peer->used = rest;
 	}
 	return 0;

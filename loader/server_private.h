@@ -41,13 +41,16 @@ struct peer {
 	struct event *deadline; /* of the line that has begun */
 	char *line;		/* the line being read; once complete, more may follow it */
 	size_t used;
-	size_t size;
+	size_t size;	/* as it is counted */
+	size_t room;	/* as it is: memory that nothing was written to costs nothing */
 	size_t scanned; /* no newline before here, and one here if complete */
 	size_t answer;	/* bytes of the last answer, which OUTPUT_MAX does not count */
 	struct call_queue calls;
 	unsigned n_calls;
 	json_t *put_off; /* a request that is to be tried again */
 	bool complete;
+	bool told;    /* server_part of the line, */
+	bool untold;  /* and it was not to be any more */
 	bool blocked; /* its request, or its long line, is to be tried again */
 	bool subscribed;
 	bool closing; /* goes when its calls are answered and its output is written */
@@ -62,6 +65,7 @@ struct server {
 	size_t max_parsed;
 	unsigned max_clients;
 	server_long long_line;
+	server_part part;
 	bool (*work)(void *arg);
 	bool kicked;
 	bool littered; /* a long line was parsed as a whole */
@@ -85,16 +89,18 @@ static inline struct evbuffer *peer_output(const struct peer *peer)
 }
 
 /* Line buffers are counted. */
-static inline void peer_resize(struct peer *peer, char *line, size_t size)
+static inline void peer_resize(struct peer *peer, char *line, size_t size, size_t room)
 {
 	peer->server->held += size - peer->size;
 	peer->line = line;
 	peer->size = size;
+	peer->room = room;
 }
 
 /* Where clients are: server.c. */
 void peer_leave_queue(struct peer *peer);
 void peer_forget_input(struct peer *peer);
+void peer_end_part(struct peer *peer);
 void peer_enqueue(struct peer *peer);
 /* Decides what a peer does next: wait for its turn, for its reader, or for more of its line. */
 void peer_update(struct peer *peer);

@@ -25,6 +25,38 @@ write_client() {
 	END
 }
 
+# The same, that stops after so many bytes until the file GATE is there, or closes if it is "-".
+write_slow_client() {
+	cat >"$NP_DIR/slow.py" <<-'END'
+		import os, socket, sys, time
+		path, first, gate = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(path)
+		s.settimeout(60)
+		data = sys.stdin.buffer.read()
+		s.sendall(data[:first])
+		open(path + ".sent", "w").close()
+		end = time.time() + 20
+		while gate != "-" and not os.path.exists(gate) and time.time() < end:
+		    time.sleep(0.05)
+		if gate != "-":
+		    s.sendall(data[first:])
+		    s.shutdown(socket.SHUT_WR)
+		    while chunk := s.recv(65536):
+		        sys.stdout.buffer.write(chunk)
+	END
+}
+
+# send_slow FIRST GATE
+send_slow() {
+	rm -f "$(socket_of).sent"
+	python3 "$NP_DIR/slow.py" "$(socket_of)" "$@"
+}
+
+is_sent() {
+	[[ -e $(socket_of).sent ]]
+}
+
 socket_of() {
 	echo "$(daemon_dir node)/socket"
 }
@@ -108,6 +140,63 @@ turns() {
 			jq '[.. | .backends? // empty | .[] | objects | select(.ready == false) | .used] | first')"
 }
 
+# A long line of which the rest does not come yet holds nobody up, short or long, and is a change as
+# any other when it is whole; if it never is, nothing comes of it.
+slow() {
+	local before slice
+	before=$(shown)
+	send_slow 2500000 - <"$NP_DIR/long.line"
+	check_equal "of a line that never is whole, nothing comes" "$before" "$(shown)"
+	send_slow 2500000 "$NP_DIR/gate" <"$NP_DIR/long.line" >"$NP_DIR/slow.out" &
+	NP_PIDS[slow]=$!
+	check "the beginning of a line is sent" wait_for is_sent
+	check_equal "a short change is done meanwhile" 1 \
+		"$(sed 's/10\.128\./10.131./g' "$NP_DIR/short.line" | send | jq .result.applied)"
+	check_equal "so is a long one" $((2 * SERVICES)) \
+		"$(line 3 replace "$NP_DIR/all.json" | send | jq '.result.applied + .result.unchanged')"
+	check_equal "it is what is shown" "$(given "$NP_DIR/all.json")" "$(shown)"
+	touch "$NP_DIR/gate"
+	join slow
+	check_equal "the slow one is done last" $((2 * SERVICES)) \
+		"$(jq '.result.applied + .result.unchanged' "$NP_DIR/slow.out")"
+	check_equal "and is what is shown" "$(given "$NP_DIR/moved.json")" "$(shown)"
+}
+
+# A first delivery is written to the disk while it comes.
+first() {
+	local journal wanted
+	journal=$(daemon_dir node)/state/objects.journal
+	stop_daemon node
+	rm -f "$journal" "$NP_DIR/gate"
+	start
+	send_slow 2500000 - <"$NP_DIR/long.line"
+	line 1 replace "$NP_DIR/bad.json" | send >/dev/null
+	check_equal "what is refused or cut short leaves no file" "" "$(compgen -G "$journal.new")"
+	check_equal "and nothing in the journal" 0 "$(stat -c %s "$journal")"
+	# One of them twice, the second otherwise, and last.
+	jq -c '.items[-1].metadata.labels.twice = "yes" | .items[-1]' "$NP_DIR/all.json" >"$NP_DIR/twice.json"
+	line 1 replace "$NP_DIR/all.json" | sed "s|]}}\$|,$(cat "$NP_DIR/twice.json")]}}|" >"$NP_DIR/first.line"
+	wanted=$({ jq -c '.items[:-1][]' "$NP_DIR/all.json"; cat "$NP_DIR/twice.json"; } | jq -cS . | sort | md5sum)
+	send_slow 2500000 "$NP_DIR/gate" <"$NP_DIR/first.line" >"$NP_DIR/slow.out" &
+	NP_PIDS[first]=$!
+	check "the beginning of the first delivery is sent" wait_for is_sent
+	check_equal "a short change comes between" 1 "$(send <"$NP_DIR/short.line" | jq .result.applied)"
+	touch "$NP_DIR/gate"
+	join first
+	check_equal "of an object that is there twice, the second is shown" "$wanted" "$(shown)"
+	kill_daemon node
+	start
+	check_equal "also by a daemon that was killed" "$wanted" "$(shown)"
+	kill_daemon node
+	rm "$journal"
+	start
+	send <"$NP_DIR/first.line" >/dev/null
+	check_equal "a first delivery with one twice is shown" "$wanted" "$(shown)"
+	kill_daemon node
+	start
+	check_equal "also after that" "$wanted" "$(shown)"
+}
+
 killed() {
 	local before
 	before=$(shown)
@@ -164,12 +253,16 @@ main() {
 	np_init
 	ns_add node
 	write_client
+	write_slow_client
 	start
 	load
+	killed
 	refused
 	turns
+	slow
 	killed
 	rewritten
+	first
 	full_disk
 	finish
 }

@@ -183,6 +183,119 @@ static void many_come_in_order_with_what_is_behind_them(void **state)
 	free(text);
 }
 
+/* Gives the items a little more of the text at a time, and takes what is ready of it. */
+static int collect_parts(const char *text, size_t length, size_t first, size_t step, char *out)
+{
+	struct items *items = NULL;
+	size_t there = first;
+	struct item item;
+	json_error_t why;
+	int rc = items_open(text, there, &items, &why);
+
+	*out = '\0';
+	assert_int_equal(rc, 0);
+	assert_int_equal(items_open_part(items), 0);
+	while (rc >= 0) {
+		if (there < length && !items_ready(items)) {
+			there = there + step < length ? there + step : length;
+			items_more(items, there, there == length);
+			continue;
+		}
+		rc = items_next(items, &item, &why);
+		if (rc <= 0)
+			break;
+		assert_true(item.text + item.length <= text + there);
+		out += sprintf(out, "%lld ", json_integer_value(json_object_get(item.json, "n")));
+		json_decref(item.json);
+	}
+	if (!rc)
+		assert_string_equal(
+			json_string_value(json_object_get(items_request(items), "method")),
+			"apply");
+	items_free(&items);
+	return rc;
+}
+
+static void what_comes_in_parts_is_the_same(void **state)
+{
+	static const char *const behind[] = {"},\"method\":\"apply\"}", "},\"method\":truth}"};
+	static const size_t steps[] = {999, 4096, 300000, 5 * MIB};
+	char *whole = malloc(MIB), *parts = malloc(MIB);
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(steps); i++) {
+		size_t length;
+		char *text = many(20000, behind[i % 2], &length);
+		int rc = collect(text, length, whole, NULL);
+
+		assert_int_equal(rc, i % 2 ? -EINVAL : 0);
+		assert_int_equal(collect_parts(text, length, MIB + i, steps[i / 2], parts), rc);
+		assert_string_equal(parts, whole);
+		free(text);
+	}
+	free(parts);
+	free(whole);
+}
+
+/* Longer than what is looked at beyond an object: it is waited for. */
+static void long_spaces_and_members_come_in_parts_too(void **state)
+{
+	const size_t size = 5 * MIB;
+	char *text = malloc(3 * size), *end = text, out[64];
+
+	(void)state;
+	end += sprintf(end, "{\"method\":\"apply\",\"params\":{\"objects\":[{\"n\":1}");
+	memset(end, ' ', size);
+	end += size;
+	end += sprintf(end, ",{\"n\":2}],\"more\":\"");
+	memset(end, 'x', size);
+	end += size;
+	end += sprintf(end, "\"}}");
+	assert_int_equal(collect_parts(text, (size_t)(end - text), 2 * MIB, 70000, out), 0);
+	assert_string_equal(out, "1 2 ");
+	free(text);
+}
+
+static void of_what_does_not_come_no_thread_waits(void **state)
+{
+	struct items *items = NULL;
+	json_error_t why;
+	size_t length;
+	char *text = many(20000, "}}", &length);
+
+	(void)state;
+	for (size_t part = MIB; part < 4 * MIB; part += MIB) {
+		assert_int_equal(items_open(text, part, &items, &why), 0);
+		assert_int_equal(items_open_part(items), 0);
+		items_more(items, part + 1000, false);
+		items_free(&items);
+	}
+	free(text);
+}
+
+/* The first MiB of it is looked at by itself, and may end within a character. */
+static void characters_may_be_anywhere_in_a_long_list(void **state)
+{
+	const size_t size = 3 * MIB;
+	char *text = malloc(size), *out = malloc(size);
+
+	(void)state;
+	for (int shift = 0; shift < 4; shift++) {
+		char *end =
+			text + sprintf(text,
+				       "{\"params\":{\"objects\":[{\"kind\":\"List\",\"a\":\"%.*s",
+				       shift, "xxxx");
+
+		while (end < text + 2 * MIB)
+			end = stpcpy(end, "\xF0\x9F\x90\xA7");
+		end += sprintf(end, "\",\"items\":[{\"n\":1}]}]}}");
+		assert_int_equal(collect(text, (size_t)(end - text), out, NULL), 0);
+		assert_string_equal(out, "1 ");
+	}
+	free(out);
+	free(text);
+}
+
 /* Where it is wrong is told as if it had been read from one end to the other by who asks. */
 static void what_is_wrong_behind_many_is_told(void **state)
 {
@@ -277,6 +390,10 @@ int main(void)
 		cmocka_unit_test(long_lists_are_entered),
 		cmocka_unit_test(many_come_in_order_with_what_is_behind_them),
 		cmocka_unit_test(what_is_wrong_behind_many_is_told),
+		cmocka_unit_test(what_comes_in_parts_is_the_same),
+		cmocka_unit_test(long_spaces_and_members_come_in_parts_too),
+		cmocka_unit_test(of_what_does_not_come_no_thread_waits),
+		cmocka_unit_test(characters_may_be_anywhere_in_a_long_list),
 		cmocka_unit_test(many_may_be_left_at_any_time),
 		cmocka_unit_test(no_damage_passes),
 		cmocka_unit_test(duplicates_are_found_where_the_tree_would_have_them),
