@@ -8,7 +8,7 @@
 # shellcheck source=selftests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-SERVICES=4000
+SERVICES=2500
 SIZES=(--max-services 16384 --max-backends 16384 --max-slots 65536)
 
 # A client of lines: sends its standard input, then prints the answers, one a line.
@@ -102,19 +102,19 @@ load() {
 refused() {
 	local answer before
 	before=$(shown)
-	sed 's/10\.96\./10.97./g; s/"service-3990","namespace"/"Service-3990","namespace"/' \
+	sed 's/10\.96\./10.97./g; s/"service-2490","namespace"/"Service-2490","namespace"/' \
 		"$NP_DIR/all.json" >"$NP_DIR/bad.json"
 	answer=$(line 7 apply "$NP_DIR/bad.json" | send)
 	check_equal "one wrong object refuses all" "7 -32602" \
 		"$(jq -r '"\(.id) \(.error.code)"' <<<"$answer")"
-	check_equal "and is named" 'Service "bench-39/Service-3990"' \
+	check_equal "and is named" 'Service "bench-24/Service-2490"' \
 		"$(jq -r .error.data.object <<<"$answer")"
 	check_equal "also where the id stands behind the objects" "9 -32602" "$(
 		line 7 apply "$NP_DIR/bad.json" | sed 's/"id":7,//; s/}}$/},"id":9}/' | send |
 			jq -r '"\(.id) \(.error.code)"'
 	)"
 	check_equal "nothing was changed" "$before" "$(shown)"
-	{ head -c 3000000 "$NP_DIR/all.json" | line 8 apply /dev/stdin; } >"$NP_DIR/torn.line"
+	{ head -c 2000000 "$NP_DIR/all.json" | line 8 apply /dev/stdin; } >"$NP_DIR/torn.line"
 	answer=$(send <"$NP_DIR/torn.line")
 	check_equal "a long line that is no JSON is refused" -32700 "$(jq .error.code <<<"$answer")"
 	check_equal "nothing was changed by that" "$before" "$(shown)"
@@ -145,9 +145,9 @@ turns() {
 slow() {
 	local before slice
 	before=$(shown)
-	send_slow 2500000 - <"$NP_DIR/long.line"
+	send_slow 1500000 - <"$NP_DIR/long.line"
 	check_equal "of a line that never is whole, nothing comes" "$before" "$(shown)"
-	send_slow 2500000 "$NP_DIR/gate" <"$NP_DIR/long.line" >"$NP_DIR/slow.out" &
+	send_slow 1500000 "$NP_DIR/gate" <"$NP_DIR/long.line" >"$NP_DIR/slow.out" &
 	NP_PIDS[slow]=$!
 	check "the beginning of a line is sent" wait_for is_sent
 	check_equal "a short change is done meanwhile" 1 \
@@ -169,7 +169,7 @@ first() {
 	stop_daemon node
 	rm -f "$journal" "$NP_DIR/gate"
 	start
-	send_slow 2500000 - <"$NP_DIR/long.line"
+	send_slow 1500000 - <"$NP_DIR/long.line"
 	line 1 replace "$NP_DIR/bad.json" | send >/dev/null
 	check_equal "what is refused or cut short leaves no file" "" "$(compgen -G "$journal.new")"
 	check_equal "and nothing in the journal" 0 "$(stat -c %s "$journal")"
@@ -177,7 +177,7 @@ first() {
 	jq -c '.items[-1].metadata.labels.twice = "yes" | .items[-1]' "$NP_DIR/all.json" >"$NP_DIR/twice.json"
 	line 1 replace "$NP_DIR/all.json" | sed "s|]}}\$|,$(cat "$NP_DIR/twice.json")]}}|" >"$NP_DIR/first.line"
 	wanted=$({ jq -c '.items[:-1][]' "$NP_DIR/all.json"; cat "$NP_DIR/twice.json"; } | jq -cS . | sort | md5sum)
-	send_slow 2500000 "$NP_DIR/gate" <"$NP_DIR/first.line" >"$NP_DIR/slow.out" &
+	send_slow 1500000 "$NP_DIR/gate" <"$NP_DIR/first.line" >"$NP_DIR/slow.out" &
 	NP_PIDS[first]=$!
 	check "the beginning of the first delivery is sent" wait_for is_sent
 	check_equal "a short change comes between" 1 "$(send <"$NP_DIR/short.line" | jq .result.applied)"
@@ -256,7 +256,6 @@ main() {
 	write_slow_client
 	start
 	load
-	killed
 	refused
 	turns
 	slow
