@@ -109,6 +109,8 @@ static int begin_store(struct change *c)
 	json_array_extend(d->warnings, c->warnings);
 	json_array_clear(d->refused);
 	c->generation = publish_generation(d->publisher);
+	if (!d->replaying)
+		publish_expect(d->publisher, c->endpoints);
 	monitor_begin(d->monitor);
 	rc = store_begin(d->store, &c->staged, &visitor, &c->commit);
 	if (rc)

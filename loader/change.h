@@ -31,6 +31,7 @@ struct change {
 	struct store_change *staged;
 	struct kube_error error; /* what is wrong with an object */
 	size_t objects;		 /* read so far */
+	size_t endpoints;	 /* of those that were staged */
 	int rc;			 /* of the one that is wrong; the rest is not staged */
 	json_t *warnings;
 

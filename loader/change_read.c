@@ -63,6 +63,8 @@ static int stage(struct change *c, json_t *json, const struct item *item)
 		warn(c, object);
 	if (!rc && item)
 		leave_in_text(c, object, item);
+	if (!rc && object->kind == KUBE_SLICE)
+		c->endpoints += object->slice.endpoints;
 	rc = rc ?: store_change_put(c->staged, &object);
 	if (!rc && item)
 		change_keep_early(c, item);
@@ -145,7 +147,7 @@ static int read_whole(struct change *c)
 	}
 	store_change_free(&c->staged);
 	change_keep_end(c);
-	c->objects = 0;
+	c->objects = c->endpoints = 0;
 	c->rc = 0;
 	rc = store_change_new(c->d->store, !strcmp(c->method, "replace"), &c->staged);
 	if (rc)

@@ -18,7 +18,7 @@
 #include "util.h"
 
 #define ELEMENT_MAX (1UL << 20)
-#define PART_MIN    (2 * ELEMENT_MAX) /* of a text that goes on: no element ends with it */
+#define PART_MIN    (64UL << 10) /* of a text that goes on, to be looked at */
 #define DEPTH_MAX   12
 #define AHEAD_MIN   (1UL << 20) /* of text: for less, no thread is worth it */
 
@@ -97,31 +97,34 @@ static bool is_inside(char c)
 	return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-/* -E2BIG: it goes on beyond max. */
+/*
+ * -E2BIG: it goes on beyond max. What reaches to the end of what is there of a text that goes on
+ * may be but a part of it, and is looked at again when more is there.
+ */
 static int parse(struct items *it, size_t max, json_t **value, json_error_t *why)
 {
-	size_t left, part;
+	size_t left, part, wanted = PART_MIN;
 
-	if (it->goes_on && it->length - it->at < PART_MIN)
-		await(it, PART_MIN);
-	left = it->length - it->at;
-	part = left < max ? left : max;
-	while (part < left && part && is_inside(it->text[it->at + part]))
-		part--;
-	*value = json_loadb(it->text + it->at, part,
-			    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, why);
+	for (;; wanted = max < SIZE_MAX ? max + 1 : SIZE_MAX) {
+		if (it->goes_on && it->length - it->at < wanted)
+			await(it, wanted);
+		left = it->length - it->at;
+		part = left < max ? left : max;
+		while (part < left && part && is_inside(it->text[it->at + part]))
+			part--;
+		*value = json_loadb(
+			it->text + it->at, part,
+			JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, why);
+		if (!it->goes_on || part < left || (*value && (size_t)why->position < left))
+			break;
+		json_decref(*value);
+	}
 	if (*value) {
 		it->at += (size_t)why->position;
 		return 0;
 	}
-	if (json_error_code(why) == json_error_premature_end_of_input) {
-		if (part < left)
-			return -E2BIG;
-		if (it->goes_on) {
-			await(it, SIZE_MAX);
-			return parse(it, max, value, why);
-		}
-	}
+	if (part < left && json_error_code(why) == json_error_premature_end_of_input)
+		return -E2BIG;
 	why->position += (int)it->at;
 	return json_error_code(why) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
 }

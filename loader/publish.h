@@ -48,6 +48,9 @@ int publish_service(struct publisher *p, const char *namespace, const char *name
 int publish_service_whole(struct publisher *p, const char *namespace, const char *name,
 			  struct plan **plans, size_t count);
 
+/* So many endpoints are about to be published: room for them at once, and not by and by. */
+void publish_expect(struct publisher *p, size_t endpoints);
+
 /* The table that had no room last: its name, how many entries it has, and the option for more. */
 struct publish_full {
 	const char *table;

@@ -27,7 +27,7 @@ typedef int (*server_long)(void *arg, char **line, size_t length, struct server_
  * Of a line that is not complete: so many bytes of it are there, and stay where they are until
  * server_long has the line, or it does not come: length 0. False: it is not to be told again.
  */
-#define SERVER_PART (1UL << 20) /* told of longer ones */
+#define SERVER_PART (256UL << 10) /* told of longer ones */
 typedef bool (*server_part)(void *arg, const char *line, size_t length);
 
 /* A 0 in the numbers takes the default: 512 MiB, 64 clients, 30 seconds, 64 MiB. */

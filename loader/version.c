@@ -119,6 +119,13 @@ int backend_add(struct publisher *p, const struct backend_key *key, uint32_t num
 	return 0;
 }
 
+void publish_expect(struct publisher *p, size_t endpoints)
+{
+	/* Where that fails, it is told when there is none for a certain one. */
+	if (endpoints > p->backends.count)
+		(void)set_reserve(&p->backends, endpoints - p->backends.count);
+}
+
 static int backend_get(struct publisher *p, const struct backend_key *key, struct backend **backend)
 {
 	struct backend *b = backend_find(p, key);
