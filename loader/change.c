@@ -344,6 +344,9 @@ static void finish(struct daemon *d, int rc)
 	struct change *c = TAKE_PTR(d->change);
 	bool was_long;
 
+	/* The next may begin while this is answered: there is one reader, and one journal. */
+	items_free(&c->items);
+	change_keep_end(c);
 	if (c->line)
 		server_set_id(c->call, c->id ?: is_no_request(c) ? json_null() : NULL);
 	if (c->owe)

@@ -43,8 +43,9 @@ struct items {
 	bool goes_on;	     /* length is not all of the text: see below. The thread's as well */
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	size_t there; /* under the lock, as is */
+	size_t there; /* under the lock, as are */
 	bool whole;
+	bool left; /* nobody wants the rest */
 };
 
 static int fault(struct items *it, const char *what, json_error_t *why)
@@ -61,7 +62,7 @@ static void await(struct items *it, size_t more)
 	pthread_mutex_lock(&it->lock);
 	while (!it->whole && it->there - it->at < more)
 		pthread_cond_wait(&it->more, &it->lock);
-	it->length = it->there;
+	it->length = it->left ? it->at : it->there;
 	it->goes_on = !it->whole;
 	pthread_mutex_unlock(&it->lock);
 }
@@ -97,33 +98,47 @@ static bool is_inside(char c)
 	return ((unsigned char)c & 0xC0) == 0x80;
 }
 
+/* A text that is cut within a word, a number or an escape is wrong there, and not at an end. */
+#define TOKEN_MAX 16
+
+static bool may_be_cut(const json_error_t *why, size_t part)
+{
+	return json_error_code(why) == json_error_premature_end_of_input ||
+	       (json_error_code(why) != json_error_out_of_memory &&
+		(size_t)why->position + TOKEN_MAX >= part);
+}
+
 /*
- * -E2BIG: it goes on beyond max. What reaches to the end of what is there of a text that goes on
- * may be but a part of it, and is looked at again when more is there.
+ * -E2BIG: it goes on beyond max, if there is one. While the text goes on no more than ELEMENT_MAX
+ * is looked at, and what ends with it may be but a part: then again when more is there.
  */
 static int parse(struct items *it, size_t max, json_t **value, json_error_t *why)
 {
 	size_t left, part, wanted = PART_MIN;
+	bool again;
 
-	for (;; wanted = max < SIZE_MAX ? max + 1 : SIZE_MAX) {
+	do {
 		if (it->goes_on && it->length - it->at < wanted)
 			await(it, wanted);
 		left = it->length - it->at;
-		part = left < max ? left : max;
+		part = it->goes_on && max > ELEMENT_MAX ? ELEMENT_MAX : max;
+		part = left < part ? left : part;
 		while (part < left && part && is_inside(it->text[it->at + part]))
 			part--;
 		*value = json_loadb(
 			it->text + it->at, part,
 			JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, why);
-		if (!it->goes_on || part < left || (*value && (size_t)why->position < left))
-			break;
-		json_decref(*value);
-	}
+		again = it->goes_on && (part == left || max > ELEMENT_MAX) &&
+			!(*value && (size_t)why->position < part);
+		if (again)
+			json_decref(*value);
+		wanted = max > ELEMENT_MAX ? SIZE_MAX : max + 1;
+	} while (again);
 	if (*value) {
 		it->at += (size_t)why->position;
 		return 0;
 	}
-	if (part < left && json_error_code(why) == json_error_premature_end_of_input)
+	if (part < left && may_be_cut(why, part))
 		return -E2BIG;
 	why->position += (int)it->at;
 	return json_error_code(why) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
@@ -360,8 +375,10 @@ void items_free(struct items **items)
 
 	if (!it)
 		return;
-	if (it->ahead)
-		items_more(it, it->there, true); /* the thread waits no longer */
+	pthread_mutex_lock(&it->lock);
+	it->left = it->whole = true; /* the thread waits no longer */
+	pthread_cond_signal(&it->more);
+	pthread_mutex_unlock(&it->lock);
 	ahead_free(&it->ahead);
 	while (it->depth)
 		leave(it);

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "items.h"
 #include "util.h"
@@ -273,23 +275,64 @@ static void of_what_does_not_come_no_thread_waits(void **state)
 	free(text);
 }
 
-/* The first MiB of it is looked at by itself, and may end within a character. */
-static void characters_may_be_anywhere_in_a_long_list(void **state)
+/* The most memory the process had, in KiB. */
+static long peak(void)
 {
-	const size_t size = 3 * MIB;
-	char *text = malloc(size), *out = malloc(size);
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+/* What nobody wants any more is not parsed either: it may be long. */
+static void of_a_member_that_does_not_come_nothing_is_parsed(void **state)
+{
+	const size_t size = 64 * MIB;
+	char *text = malloc(size), *end = text;
+	struct items *items = NULL;
+	json_error_t why;
+	long before;
 
 	(void)state;
-	for (int shift = 0; shift < 4; shift++) {
+	end += sprintf(end, "{\"method\":\"apply\",\"params\":{\"objects\":[],\"more\":[1");
+	while (end < text + size - 2)
+		end = stpcpy(end, ",1");
+	assert_int_equal(items_open(text, MIB, &items, &why), 0);
+	assert_int_equal(items_open_part(items), 0);
+	items_more(items, (size_t)(end - text), false);
+	usleep(200000); /* until its thread waits for the rest */
+	before = peak();
+	items_free(&items);
+	assert_true(peak() < before + 64 * 1024);
+	free(text);
+}
+
+/*
+ * What is looked at of a long text may end within anything: of a list of which there is more, or of
+ * a member that does not come at once.
+ */
+static void cuts_may_be_anywhere(void **state)
+{
+	static const char unit[] = "true,null,-1,1.5e5,\"\\u00e9\\n\xF0\x9F\x90\xA7\",";
+	const size_t size = 3 * MIB;
+	char *text = malloc(size + 4096), *out = malloc(size);
+
+	(void)state;
+	for (int shift = 0; shift < (int)sizeof(unit); shift++) {
 		char *end =
 			text + sprintf(text,
-				       "{\"params\":{\"objects\":[{\"kind\":\"List\",\"a\":\"%.*s",
-				       shift, "xxxx");
+				       "{\"method\":\"apply\",\"params\":{\"objects\":[{"
+				       "\"kind\":\"List\",\"pad\":\"%.*s\",\"a\":[",
+				       shift, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 
 		while (end < text + 2 * MIB)
-			end = stpcpy(end, "\xF0\x9F\x90\xA7");
-		end += sprintf(end, "\",\"items\":[{\"n\":1}]}]}}");
+			end = stpcpy(end, unit);
+		end += sprintf(end, "0],\"items\":[{\"n\":1}]}]}}");
 		assert_int_equal(collect(text, (size_t)(end - text), out, NULL), 0);
+		assert_string_equal(out, "1 ");
+		assert_int_equal(
+			collect_parts(text, (size_t)(end - text), 70000 + (size_t)shift, size, out),
+			0);
 		assert_string_equal(out, "1 ");
 	}
 	free(out);
@@ -393,7 +436,8 @@ int main(void)
 		cmocka_unit_test(what_comes_in_parts_is_the_same),
 		cmocka_unit_test(long_spaces_and_members_come_in_parts_too),
 		cmocka_unit_test(of_what_does_not_come_no_thread_waits),
-		cmocka_unit_test(characters_may_be_anywhere_in_a_long_list),
+		cmocka_unit_test(of_a_member_that_does_not_come_nothing_is_parsed),
+		cmocka_unit_test(cuts_may_be_anywhere),
 		cmocka_unit_test(many_may_be_left_at_any_time),
 		cmocka_unit_test(no_damage_passes),
 		cmocka_unit_test(duplicates_are_found_where_the_tree_would_have_them),
