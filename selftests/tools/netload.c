@@ -421,7 +421,9 @@ static void check_deadlines(struct load *l)
 			if (s->state == STATE_REST)
 				slot_ping(l, s);
 			else
-				slot_fail(l, s, FAIL_TIMEOUT);
+				slot_fail(l, s,
+					  s->state == STATE_CONNECT || l->opt.udp ? FAIL_TIMEOUT
+										  : FAIL_NO_ANSWER);
 		}
 		if (s->state != STATE_IDLE && s->deadline < l->next_check)
 			l->next_check = s->deadline;

@@ -18,6 +18,7 @@
 	X(REFUSED, "connect refused")                                                              \
 	X(RESET, "reset")                                                                          \
 	X(TIMEOUT, "timeout")                                                                      \
+	X(NO_ANSWER, "answer timeout") /* of a connection */                                       \
 	X(UNREACHABLE, "unreachable")                                                              \
 	X(CLOSED, "closed early")                                                                  \
 	X(MOVED, "another server")                                                                 \
