@@ -121,7 +121,9 @@ int backend_add(struct publisher *p, const struct backend_key *key, uint32_t num
 
 void publish_expect(struct publisher *p, size_t endpoints)
 {
-	/* Where that fails, it is told when there is none for a certain one. */
+	/* What finds no room, here or in the table, is told of one by one. */
+	if (endpoints > p->tables->size[TABLE_backends])
+		endpoints = p->tables->size[TABLE_backends];
 	if (endpoints > p->backends.count)
 		(void)set_reserve(&p->backends, endpoints - p->backends.count);
 }

@@ -138,7 +138,7 @@ failures() {
 outcome() {
 	if [[ $(world_result "$1" failed) == 0 ]]; then
 		printf 'completes, %.0f Mbit/s' "$(world_result "$1" mbit_per_s)"
-	elif world_names "$1" errors | grep -q '^timeout '; then
+	elif world_names "$1" errors | grep -q '^answer timeout '; then
 		printf 'hangs'
 	else
 		printf 'fails: %s' "$(world_names "$1" errors | head -n 1)"
